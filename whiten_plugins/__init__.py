@@ -1,0 +1,10 @@
+"""Learned normalization and whitening for MMDetection and MMSegmentation.
+
+Importing this package registers every norm and tool in mmengine's root
+registries, so that ``norm_cfg=dict(type='SW')`` works in any config.
+"""
+
+from . import norms, safe_globals
+
+__version__ = '0.1.0'
+__all__ = ['norms', 'safe_globals']

@@ -1,0 +1,65 @@
+"""Batch moments over processes: one all-reduce forward, one backward."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from .spec import Moments
+
+
+def world_size(group: dist.ProcessGroup | None) -> int:
+    """Number of processes in ``group``; 1 outside a process group."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return 1
+    return dist.get_world_size(group)
+
+
+def _pack(moments: Moments) -> Tensor:
+    return torch.cat([v.flatten() for v in moments])
+
+
+def _unpack(flat: Tensor, like: Moments) -> Moments:
+    mean, cov = flat.to(like.mean.dtype).split(
+        [like.mean.numel(), like.cov.numel()]
+    )
+    return Moments(mean.view_as(like.mean), cov.view_as(like.cov))
+
+
+def all_reduce_moments(
+    local: Moments, count: int, group: dist.ProcessGroup | None
+) -> tuple[Moments, Tensor]:
+    """Moments over all processes, weighted by each one's elements.
+
+    Raw second moments travel in float64, where their cancellation costs
+    nothing that float32 could show.
+
+    Args:
+        local: batch moments of this process, (1, G, c[, c]).
+        count: elements in each row here; may be 0.
+        group: the process group, None for the default one.
+
+    Returns:
+        The moments (NaN where no process has an element) and the total
+        count as a tensor.
+    """
+    mean, cov = (v.double() for v in local)
+    second = cov + mean.unsqueeze(-1) * mean.unsqueeze(-2)
+    counter = mean.new_full((1,), count)
+    flat = torch.cat([_pack(Moments(mean, second)) * count, counter])
+    dist.all_reduce(flat, group=group)
+    total = flat[-1]
+    mean, second = _unpack(flat[:-1] / total, Moments(mean, second))
+    cov = second - mean.unsqueeze(-1) * mean.unsqueeze(-2)
+    dtype = local.mean.dtype
+    return Moments(mean.to(dtype), cov.to(dtype)), total.to(dtype)
+
+
+def all_reduce_gradients(
+    gradients: Moments, group: dist.ProcessGroup | None
+) -> Moments:
+    """Sums the gradients of the batch moments over all processes."""
+    flat = _pack(gradients)
+    dist.all_reduce(flat, group=group)
+    return _unpack(flat, gradients)

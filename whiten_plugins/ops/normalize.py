@@ -1,0 +1,225 @@
+"""The one function behind every norm of the family.
+
+Forward is one pass for the statistics and one for y = A x + b; backward is
+one pass for the gradients of A and b and one for that of the input. Between
+them are small matrices only, and the input is the one activation kept.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from .backend import Backend, backend_for
+from .blocks import compute_dtype
+from .distributed import (
+    all_reduce_gradients,
+    all_reduce_moments,
+    world_size,
+)
+from .layout import affine_view, dense, statistics_view
+from .mixing import merge_samples
+from .running import Running, update_running
+from .spec import BATCH_STATS, Moments, NormSpec
+from .transform import Parameters
+
+
+class Sync(NamedTuple):
+    """Share batch statistics over ``group``, None for the default one."""
+
+    group: dist.ProcessGroup | None
+
+
+class _Call(NamedTuple):
+    """What forward and backward agree on besides tensors."""
+
+    backend: Backend
+    spec: NormSpec
+    active: tuple[str, ...]
+    batch_training: bool
+    momentum: float
+    sync: Sync | None
+
+    @property
+    def small_stage(self) -> tuple[NormSpec, tuple[str, ...], bool]:
+        """What the transform asks beside moments and parameters."""
+        whitened = self.spec.running == 'matrix' and not self.batch_training
+        return self.spec, self.active, whitened
+
+
+def _active_stats(
+    x: Tensor, spec: NormSpec, batch_training: bool, processes: int
+) -> tuple[str, ...]:
+    """Statistics that more than one element defines for this input."""
+    if x.numel() == 0:
+        return spec.stats
+    rows = spec.num_rows if spec.across_groups else x.shape[1]
+    size = x[0].numel()
+    in_sample = size > rows
+    in_batch = not batch_training or x.numel() > rows or processes > 1
+    defined = {
+        'in': in_sample,
+        'iw': in_sample,
+        'ln': size > 1,
+        'bn': in_batch,
+        'bw': in_batch,
+    }
+    active = tuple(name for name in spec.stats if defined[name])
+    if not active:
+        raise ValueError(
+            'Expected more than 1 value per channel for '
+            f'{", ".join(spec.stats)} statistics, got input size '
+            f'{tuple(x.shape)}: use a larger batch or map, Sync statistics '
+            'over several processes, or a norm with ln among its statistics'
+        )
+    return active
+
+
+def _moments(
+    x: Tensor, call: _Call, running: Running | None
+) -> tuple[Moments | None, Moments | None, Tensor | int]:
+    """Moments of the samples and of the batch, where the norm reads them,
+    and the number of elements behind a row of the batch."""
+    spec, sample, batch, total = call.spec, None, None, 0
+    if spec.uses_samples or call.batch_training:
+        rows = statistics_view(x, spec)
+        sample = call.backend.moments(rows)
+    if call.batch_training:
+        batch, total = merge_samples(sample), len(rows) * rows.shape[-1]
+        if call.sync:
+            batch, total = all_reduce_moments(batch, total, call.sync.group)
+    elif spec.uses_batch:
+        batch = running.moments(spec.num_rows, compute_dtype(x))
+    return sample if spec.uses_samples else None, batch, total
+
+
+def _through_moments(
+    paths: list[tuple[Moments, Moments, Tensor | int]],
+) -> tuple[Tensor | None, Tensor | None]:
+    """B, d of B x + d, what reaches the input through its moments.
+
+    The sum of (dC + dC^T)(x - m) / count + dm / count over the moments that
+    were taken from the input.
+
+    Args:
+        paths: moments, their gradients and the elements behind a row.
+    """
+    B = d = None
+    for moments, gradients, count in paths:
+        slope = (gradients.cov + gradients.cov.mT) / count
+        shift = gradients.mean / count
+        shift = shift - (slope @ moments.mean.unsqueeze(-1)).squeeze(-1)
+        B, d = (slope, shift) if B is None else (B + slope, d + shift)
+    return B, d
+
+
+class _Normalize(Function):
+    @staticmethod
+    def forward(ctx, x, call, running, *parameters):
+        x = dense(x)
+        with torch.autocast(x.device.type, enabled=False):
+            sample, batch, total = _moments(x, call, running)
+            A, b, W = call.backend.transform(
+                sample, batch, Parameters(*parameters), *call.small_stage
+            )
+            if call.batch_training:
+                second = W if call.spec.running == 'matrix' else batch.cov
+                update_running(running, batch.mean, second, call.momentum)
+            y = torch.empty_like(x)
+            rows_of_x, rows_of_y = (affine_view(v, call.spec) for v in (x, y))
+            call.backend.affine(rows_of_x, A, b, rows_of_y)
+        ctx.call, ctx.total = call, total
+        nothing = (None, None)
+        ctx.save_for_backward(
+            x, *(sample or nothing), *(batch or nothing), *parameters
+        )
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        call = ctx.call
+        x, *saved = ctx.saved_tensors
+        sample = None if saved[0] is None else Moments(*saved[:2])
+        batch = None if saved[2] is None else Moments(*saved[2:4])
+        parameters = Parameters(*saved[4:])
+        with torch.autocast(x.device.type, enabled=False):
+            rows_of_x = affine_view(x, call.spec)
+            rows_of_grad = affine_view(dense(grad), call.spec)
+            dA, db = call.backend.affine_gradients(rows_of_grad, rows_of_x)
+            A, gradients = call.backend.transform_backward(
+                dA, db, sample, batch, parameters, *call.small_stage
+            )
+            paths = []
+            if sample:
+                size = x.shape[1:].numel() // sample.mean[0].numel()
+                paths.append((sample, gradients.sample, size))
+            if call.batch_training:
+                from_batch = gradients.batch
+                if call.sync:
+                    from_batch = all_reduce_gradients(
+                        from_batch, call.sync.group
+                    )
+                paths.append((batch, from_batch, ctx.total))
+            dx = None
+            if ctx.needs_input_grad[0]:
+                dx = torch.empty_like(x)
+                call.backend.input_gradient(
+                    rows_of_grad,
+                    rows_of_x,
+                    A,
+                    *_through_moments(paths),
+                    affine_view(dx, call.spec),
+                )
+        return dx, None, None, *gradients.parameters
+
+
+@torch.compiler.disable
+def normalize(
+    x: Tensor,
+    parameters: Parameters,
+    spec: NormSpec,
+    running: Running | None = None,
+    training: bool = True,
+    momentum: float = 0.1,
+    sync: Sync | None = None,
+) -> Tensor:
+    r"""Normalizes or whitens ``x`` by mixed statistics.
+
+    .. math::
+        y_n = \gamma\, \hat\Sigma_n^{-1/2} (x_n - \hat\mu_n) + \beta
+
+    with the mixture of :func:`~whiten_plugins.ops.mixing.mix` (SW algorithm
+    1; SN eq. 3 and GW eq. 7 are its special cases). First derivatives are
+    exact; asking for a second one raises an error.
+
+    Args:
+        x: (N, C, \*), any floating dtype and memory format.
+        parameters: weight, bias and ratio logits.
+        spec: the norm.
+        running: running statistics, where ``spec`` has batch statistics;
+            updated in place in training, read otherwise.
+        training: take batch statistics from ``x``.
+        momentum: weight of this batch in the running statistics.
+        sync: share batch statistics over processes; None for this process
+            alone.
+
+    Returns:
+        (N, C, \*), dtype and memory format of ``x``. An empty ``x`` gives an
+        empty result and leaves ``running`` as it is.
+
+    Raises:
+        ValueError: if every statistic would be taken over one element.
+    """
+    processes = world_size(sync.group) if sync else 1
+    sync = sync if processes > 1 else None
+    batch_training = training and (x.numel() > 0 or sync is not None)
+    active = _active_stats(x, spec, batch_training, processes)
+    batch_training &= any(name in BATCH_STATS for name in active)
+    call = _Call(backend_for(x), spec, active, batch_training, momentum, sync)
+    return _Normalize.apply(x, call, running, *parameters)

@@ -1,0 +1,66 @@
+"""What tells one norm of the family from another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+SAMPLE_STATS = ('in', 'iw', 'ln')
+BATCH_STATS = ('bn', 'bw')
+
+
+class Moments(NamedTuple):
+    """Mean (N, G, c) and covariance (N, G, c, c) of groups of c rows.
+
+    N is 1 where the moments are shared by the whole batch.
+    """
+
+    mean: Tensor
+    cov: Tensor
+
+
+@dataclass(frozen=True)
+class NormSpec:
+    r"""Which statistics, how they are grouped, how they are whitened.
+
+    Args:
+        stats: names of the statistics in the order of the ratio logits:
+            ``in``, ``iw``, ``ln`` of each sample, ``bn``, ``bw`` of the
+            batch. ``iw`` and ``bw`` are covariances, ``in`` and ``bn``
+            their diagonals, ``ln`` one variance for the whole sample.
+        num_rows: c, the rows that are whitened together.
+        across_groups: False where the c rows are neighbouring channels (SW,
+            BW), True where each row is a group of C / c channels (GW).
+        whitening: ``itn``, ``zca`` or ``pca``; the same for c = 1.
+        T: Newton iterations of ``itn``.
+        eps: added to the diagonal of the mixed covariance.
+        hard: the statistic of the largest logit alone, instead of the
+            softmax-weighted sum of all.
+        running: what evaluation reads for ``bn`` and ``bw``: the running
+            covariance (``cov``) or the running whitening matrix
+            (``matrix``).
+    """
+
+    stats: tuple[str, ...]
+    num_rows: int
+    across_groups: bool = False
+    whitening: str = 'itn'
+    T: int = 5
+    eps: float = 1e-5
+    hard: bool = False
+    running: str = 'cov'
+
+    @property
+    def uses_batch(self) -> bool:
+        return any(name in BATCH_STATS for name in self.stats)
+
+    @property
+    def uses_samples(self) -> bool:
+        return any(name in SAMPLE_STATS for name in self.stats)
+
+    @property
+    def whitens(self) -> bool:
+        """Whether covariances count, not variances alone."""
+        return any(name in ('iw', 'bw') for name in self.stats)

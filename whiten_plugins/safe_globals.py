@@ -1,0 +1,60 @@
+"""What a training checkpoint of mmengine may hold besides weights.
+
+Since torch 2.6 ``torch.load`` refuses every class that it was not told to
+trust. The checkpoints that mmengine's own training writes hold their log as
+:class:`~mmengine.logging.HistoryBuffer` and NumPy values, so that neither
+``resume`` nor an evaluation could read them. Importing this module allows
+those and nothing else; before torch 2.6 there is nothing to do.
+"""
+
+import pickle
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.utils import digit_version
+
+_STATISTICS = ('min', 'max', 'current', 'mean')
+_DTYPES = ('bool', 'int32', 'int64', 'float32', 'float64')
+
+
+def history_statistic(owner: object, name: str) -> Callable:
+    """The one use of ``getattr`` that is needed to unpickle a log.
+
+    A :class:`HistoryBuffer` pickles its statistics as
+    ``getattr(HistoryBuffer, 'mean')``. Allowing the builtin would let a
+    checkpoint reach any attribute of anything; this takes its place.
+
+    Raises:
+        pickle.UnpicklingError: if anything but a statistic of
+            ``HistoryBuffer`` is asked for.
+    """
+    if owner is HistoryBuffer and name in _STATISTICS:
+        return getattr(HistoryBuffer, name)
+    raise pickle.UnpicklingError(
+        f'getattr({owner!r}, {name!r}) is not allowed in a checkpoint'
+    )
+
+
+def training_globals() -> list:
+    """Classes and functions in mmengine's checkpoints, as
+    :func:`torch.serialization.add_safe_globals` takes them."""
+    rebuild_array = np.zeros(0).__reduce__()[0]
+    rebuild_scalar = np.float64(0).__reduce__()[0]
+    allowed = [
+        HistoryBuffer,
+        np.ndarray,
+        np.dtype,
+        *(type(np.dtype(name)) for name in _DTYPES),
+        (history_statistic, 'builtins.getattr'),
+    ]
+    # NumPy 2 renamed the module; a checkpoint carries its writer's name.
+    for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
+        allowed.append((rebuild_array, f'{module}._reconstruct'))
+        allowed.append((rebuild_scalar, f'{module}.scalar'))
+    return allowed
+
+
+if digit_version(torch.__version__) >= digit_version('2.6'):
+    torch.serialization.add_safe_globals(training_globals())
