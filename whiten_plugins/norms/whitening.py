@@ -9,7 +9,7 @@ from .checks import one_of, rows_of
 
 
 class GW(WhiteningNorm):
-    r"""Group Whitening (GW section 3).
+    r"""Group Whitening (GW eq. 8–10).
 
     Each sample's channels are split into groups; the groups are whitened
     against each other, so that nothing depends on the batch:
@@ -137,7 +137,7 @@ class BW(WhiteningNorm):
         num_pergroup: channels that are whitened together; all of them in a
             layer that has fewer. 1 is BatchNorm.
         T: Newton iterations of ``itn``.
-        whitening: ``zca`` (DBN eq. 3), ``itn`` (ItN eq. 7), or ``pca``,
+        whitening: ``zca`` (DBN eq. 4), ``itn`` (ItN eq. 7), or ``pca``,
             which DBN section 3.1 warns against: eigenvectors change places
             from batch to batch (stochastic axis swapping), so training with
             it is unstable.

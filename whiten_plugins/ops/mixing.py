@@ -4,7 +4,7 @@ r"""Statistics and their mixture, from per-sample and batch moments.
     \hat\mu_n = \sum_k w_k \mu_k, \qquad
     \hat\Sigma_n = \sum_k w'_k \Sigma_k + \epsilon I
 
-SN eq. 3, 4 (one-channel groups) and SW algorithm 1.
+SN eq. 3 (one-channel groups) and SW algorithm 1.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def merge_samples(sample: Moments) -> Moments:
 
 
 def _layer_moments(sample: Moments) -> Moments:
-    """``ln``: over all channels and elements of a sample (SN eq. 2)."""
+    """``ln``: over all channels and elements of a sample (SN eq. 2, 4)."""
     mean = sample.mean.mean((1, 2), keepdim=True)
     variance = sample.cov.diagonal(dim1=-2, dim2=-1)
     variance = variance + (sample.mean - mean).square()

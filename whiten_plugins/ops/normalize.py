@@ -26,7 +26,7 @@ from .layout import affine_view, dense, statistics_view
 from .mixing import merge_samples
 from .running import Running, update_running
 from .spec import BATCH_STATS, Moments, NormSpec
-from .transform import Parameters
+from .transform import Parameters, TransformGradients
 
 
 class Sync(NamedTuple):
@@ -99,7 +99,12 @@ def _moments(
 
 
 def _through_moments(
-    paths: list[tuple[Moments, Moments, Tensor | int]],
+    sample: Moments | None,
+    batch: Moments | None,
+    gradients: TransformGradients,
+    size: int,
+    total: Tensor | int,
+    call: _Call,
 ) -> tuple[Tensor | None, Tensor | None]:
     """B, d of B x + d, what reaches the input through its moments.
 
@@ -107,20 +112,36 @@ def _through_moments(
     were taken from the input.
 
     Args:
-        paths: moments, their gradients and the elements behind a row.
+        sample: moments of each sample, over ``size`` elements a row.
+        batch: moments of the batch, over ``total`` elements a row.
+        gradients: of both; those of the batch from this process alone.
+        size: see above.
+        total: see above.
+        call: as in the forward.
     """
+    paths = []
+    if sample:
+        paths.append((sample, gradients.sample, size))
+    if call.batch_training:
+        from_batch = gradients.batch
+        if call.sync:
+            from_batch = all_reduce_gradients(from_batch, call.sync.group)
+        paths.append((batch, from_batch, total))
     B = d = None
-    for moments, gradients, count in paths:
-        slope = (gradients.cov + gradients.cov.mT) / count
-        shift = gradients.mean / count
+    for moments, gradient, count in paths:
+        slope = (gradient.cov + gradient.cov.mT) / count
+        shift = gradient.mean / count
         shift = shift - (slope @ moments.mean.unsqueeze(-1)).squeeze(-1)
         B, d = (slope, shift) if B is None else (B + slope, d + shift)
     return B, d
 
 
 class _Normalize(Function):
+    """``anchor`` is an empty leaf that makes every process of a group take
+    part in the backward, also one whose input needs no gradient."""
+
     @staticmethod
-    def forward(ctx, x, call, running, *parameters):
+    def forward(ctx, x, call, running, anchor, *parameters):
         x = dense(x)
         with torch.autocast(x.device.type, enabled=False):
             sample, batch, total = _moments(x, call, running)
@@ -143,40 +164,35 @@ class _Normalize(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        call = ctx.call
+        call, backend = ctx.call, ctx.call.backend
         x, *saved = ctx.saved_tensors
         sample = None if saved[0] is None else Moments(*saved[:2])
         batch = None if saved[2] is None else Moments(*saved[2:4])
-        parameters = Parameters(*saved[4:])
         with torch.autocast(x.device.type, enabled=False):
             rows_of_x = affine_view(x, call.spec)
             rows_of_grad = affine_view(dense(grad), call.spec)
-            dA, db = call.backend.affine_gradients(rows_of_grad, rows_of_x)
-            A, gradients = call.backend.transform_backward(
-                dA, db, sample, batch, parameters, *call.small_stage
+            dA, db = backend.affine_gradients(rows_of_grad, rows_of_x)
+            A, gradients = backend.transform_backward(
+                dA,
+                db,
+                sample,
+                batch,
+                Parameters(*saved[4:]),
+                *call.small_stage,
             )
-            paths = []
-            if sample:
-                size = x.shape[1:].numel() // sample.mean[0].numel()
-                paths.append((sample, gradients.sample, size))
-            if call.batch_training:
-                from_batch = gradients.batch
-                if call.sync:
-                    from_batch = all_reduce_gradients(
-                        from_batch, call.sync.group
-                    )
-                paths.append((batch, from_batch, ctx.total))
+            elements = rows_of_x.shape[1] * rows_of_x.shape[3]
+            size = elements // (sample.mean.shape[1] if sample else 1)
+            B, d = _through_moments(
+                sample, batch, gradients, size, ctx.total, call
+            )
             dx = None
             if ctx.needs_input_grad[0]:
                 dx = torch.empty_like(x)
-                call.backend.input_gradient(
-                    rows_of_grad,
-                    rows_of_x,
-                    A,
-                    *_through_moments(paths),
-                    affine_view(dx, call.spec),
+                rows_of_dx = affine_view(dx, call.spec)
+                backend.input_gradient(
+                    rows_of_grad, rows_of_x, A, B, d, rows_of_dx
                 )
-        return dx, None, None, *gradients.parameters
+        return dx, None, None, None, *gradients.parameters
 
 
 @torch.compiler.disable
@@ -195,7 +211,7 @@ def normalize(
         y_n = \gamma\, \hat\Sigma_n^{-1/2} (x_n - \hat\mu_n) + \beta
 
     with the mixture of :func:`~whiten_plugins.ops.mixing.mix` (SW algorithm
-    1; SN eq. 3 and GW eq. 7 are its special cases). First derivatives are
+    1; SN eq. 3 and GW eq. 8–10 are its special cases). First derivatives are
     exact; asking for a second one raises an error.
 
     Args:
@@ -222,4 +238,7 @@ def normalize(
     active = _active_stats(x, spec, batch_training, processes)
     batch_training &= any(name in BATCH_STATS for name in active)
     call = _Call(backend_for(x), spec, active, batch_training, momentum, sync)
-    return _Normalize.apply(x, call, running, *parameters)
+    anchor = None
+    if sync and batch_training and torch.is_grad_enabled():
+        anchor = x.new_empty(0, requires_grad=True)
+    return _Normalize.apply(x, call, running, anchor, *parameters)

@@ -4,7 +4,7 @@ r"""Whitening matrices: W with W S W^T = I for a batch of covariances S.
 method     W                                      source
 =========  =====================================  =====================
 ``itn``    S^(-1/2) by T Newton iterations        ItN eq. 4, 5, 7
-``zca``    S^(-1/2) = D L^(-1/2) D^T              DBN eq. 3
+``zca``    S^(-1/2) = D L^(-1/2) D^T              DBN eq. 4
 ``pca``    L^(-1/2) D^T                           DBN section 3.1
 =========  =====================================  =====================
 """
