@@ -4,7 +4,14 @@ Importing this package registers every norm and tool in mmengine's root
 registries, so that ``norm_cfg=dict(type='SW')`` works in any config.
 """
 
-from . import norm_eval, norms, optim, safe_globals
+from . import backbones, norm_eval, norms, optim, placement, safe_globals
 
 __version__ = '0.1.0'
-__all__ = ['norm_eval', 'norms', 'optim', 'safe_globals']
+__all__ = [
+    'backbones',
+    'norm_eval',
+    'norms',
+    'optim',
+    'placement',
+    'safe_globals',
+]

@@ -40,7 +40,7 @@ def _statistic(
 ) -> Moments:
     if name == 'ln':
         mean, variance = _layer_moments(sample)
-        return Moments(mean, variance * eye)
+        return Moments(mean.expand_as(sample.mean), variance * eye)
     mean, cov = batch if name in BATCH_STATS else sample
     diagonal = name in ('in', 'bn') and len(eye) > 1
     return Moments(mean, cov * eye if diagonal else cov)
