@@ -1,0 +1,1 @@
+"""How fast and how lean the norms are, against BatchNorm on the spot."""
