@@ -1,0 +1,1 @@
+"""How the project's environments are made, with the standard library alone."""
