@@ -1,0 +1,21 @@
+_base_ = 'mini_segmentation.py'
+data_root = 'data/mini_ade20k/'
+train_dataloader = dict(
+    dataset=dict(
+        data_root=data_root,
+        data_prefix=dict(
+            img_path='images/training', seg_map_path='annotations/training'
+        ),
+        reduce_zero_label=True,
+    )
+)
+val_dataloader = dict(
+    dataset=dict(
+        data_root=data_root,
+        data_prefix=dict(
+            img_path='images/validation', seg_map_path='annotations/validation'
+        ),
+        reduce_zero_label=True,
+    )
+)
+test_dataloader = val_dataloader

@@ -1,0 +1,35 @@
+"""Prints every norm of a config's model and warns of mistakes."""
+
+import argparse
+
+from rich.console import Console
+from rich.text import Text
+
+from whiten_plugins.census import print_census
+from whiten_plugins.runner import ConfigError, load_config
+from whiten_plugins.runner.arguments import CfgOptionsAction
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=CfgOptionsAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config, as for training',
+    )
+    args = parser.parse_args()
+    try:
+        cfg = load_config(args.config, args.cfg_options)
+        warnings = print_census(cfg, Console())
+    except ConfigError as error:
+        parser.exit(2, f'{parser.prog}: error: {error}\n')
+    console = Console(stderr=True)
+    for warning in warnings:
+        console.print(Text(f'warning: {warning}'), soft_wrap=True)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,60 @@
+"""Tests and evaluates a checkpoint of a detector or a segmentor."""
+
+import os
+
+from whiten_plugins.runner import (
+    ConfigError,
+    build_runner,
+    common_parser,
+    enable_tta,
+    enable_visualization,
+    load_config,
+    save_predictions,
+)
+
+
+def main() -> None:
+    parser = common_parser(__doc__)
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--out',
+        help='save the predictions: a .pkl file for a detector, a folder '
+        'for a segmentor',
+    )
+    parser.add_argument(
+        '--show', action='store_true', help='show the predictions'
+    )
+    parser.add_argument(
+        '--show-dir',
+        help='folder for pictures of the predictions; for a detector in '
+        'WORK_DIR/TIMESTAMP unless absolute',
+    )
+    parser.add_argument(
+        '--wait-time',
+        type=float,
+        default=2,
+        metavar='SECONDS',
+        help='how long --show shows each (default: 2)',
+    )
+    parser.add_argument(
+        '--tta', action='store_true', help='test-time augmentation'
+    )
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    try:
+        cfg = load_config(args.config, args.cfg_options, args.work_dir)
+        cfg.launcher = args.launcher
+        cfg.load_from = args.checkpoint
+        if args.show or args.show_dir:
+            enable_visualization(cfg, args.show, args.show_dir, args.wait_time)
+        if args.tta:
+            enable_tta(cfg)
+        if args.out:
+            save_predictions(cfg, args.out)
+        build_runner(cfg).test()
+    except (ConfigError, FileNotFoundError) as error:
+        parser.exit(2, f'{parser.prog}: error: {error}\n')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,58 @@
+"""Trains a detector or a segmentor."""
+
+import logging
+import os
+
+from mmengine.logging import print_log
+
+from whiten_plugins.census import check_norms
+from whiten_plugins.runner import (
+    ConfigError,
+    build_runner,
+    common_parser,
+    enable_amp,
+    enable_auto_scale_lr,
+    load_config,
+    set_resume,
+)
+
+
+def main() -> None:
+    parser = common_parser(__doc__)
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='train in mixed precision: float16 on a GPU, bfloat16 on a CPU',
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate with the batch size',
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='continue from a checkpoint (default: the latest in the work '
+        'directory, if there is one)',
+    )
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    try:
+        cfg = load_config(args.config, args.cfg_options, args.work_dir)
+        cfg.launcher = args.launcher
+        if args.amp:
+            enable_amp(cfg)
+        if args.auto_scale_lr:
+            enable_auto_scale_lr(cfg)
+        set_resume(cfg, args.resume)
+        for warning in check_norms(cfg):
+            print_log(warning, logger='current', level=logging.WARNING)
+        build_runner(cfg).train()
+    except (ConfigError, FileNotFoundError) as error:
+        parser.exit(2, f'{parser.prog}: error: {error}\n')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,32 @@
+"""Training and testing of detection and segmentation configs alike.
+
+The work behind ``tools/train.py`` and ``tools/test.py``: what mmdet's and
+mmseg's own scripts do, and what those leave out: runs without a GPU, and a
+``norm_cfg`` that a command line can override.
+"""
+
+from .amp import CPUAmpOptimWrapper
+from .arguments import common_parser
+from .config import (
+    ConfigError,
+    enable_amp,
+    enable_auto_scale_lr,
+    load_config,
+    set_resume,
+)
+from .launch import build_runner
+from .testing import enable_tta, enable_visualization, save_predictions
+
+__all__ = [
+    'CPUAmpOptimWrapper',
+    'ConfigError',
+    'build_runner',
+    'common_parser',
+    'enable_amp',
+    'enable_auto_scale_lr',
+    'enable_tta',
+    'enable_visualization',
+    'load_config',
+    'save_predictions',
+    'set_resume',
+]
