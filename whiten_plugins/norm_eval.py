@@ -22,7 +22,8 @@ GW, IW                       no running statistics, so no difference
 ``weight``, ``bias`` and the ratio logits are trained as ever. As with BN, the
 running statistics have to come from somewhere: norms that a checkpoint did
 not fill stay at mean 0, variance 1, so a backbone that is trained from
-scratch needs ``norm_eval=False``.
+scratch needs ``norm_eval=False``. The ``Whiten*`` backbones of
+:mod:`whiten_plugins.backbones` exempt the norms that they place.
 
 **frozen_stages=k** needs no help: the ResNets put the stem (a deep stem too)
 and the first k stages into evaluation mode and train no parameter of them,

@@ -193,10 +193,13 @@ class WhiteningNorm(nn.Module):
         if self.spec.uses_batch and not self.has_ratios:
             shown['running'] = self.spec.running
         if self.has_ratios:
-            shown['stats'] = self.stats
             shown['tie_weight'] = self.tie_weight
-            shown['ratio_groups'] = self.ratio_groups
             shown['hard'] = self.spec.hard
+            if self.spec.whitens:
+                shown['sw_type'] = len(self.stats)
+            else:
+                shown['stats'] = self.stats
+                shown['ratio_groups'] = self.ratio_groups
         return ', '.join(
             [str(self.num_features)] + [f'{k}={v}' for k, v in shown.items()]
         )

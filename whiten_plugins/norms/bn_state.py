@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -41,9 +42,11 @@ def adopt_bn_state(
     is_batch_norm = variance is not None and prefix + 'mean_weight' not in own
     if not is_batch_norm or variance.shape != (norm.num_features,):
         return own
+    # BatchNorms of old have no count; torch's own starts it at 0 then.
+    own.setdefault(prefix + 'num_batches_tracked', torch.tensor(0))
     for name in ('running_mean', 'running_var', 'num_batches_tracked'):
         if name not in norm._buffers:
-            del own[prefix + name]
+            own.pop(prefix + name, None)
     second = norm.second_buffer
     if second is not None:
         own[prefix + second] = _second_from_variance(norm, variance)

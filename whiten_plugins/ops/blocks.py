@@ -29,6 +29,8 @@ def compute_dtype(x: Tensor) -> torch.dtype:
 def _blocks(x: Tensor) -> Iterator[tuple[slice, slice]]:
     """Slices of samples and of elements that cut ``x`` into blocks."""
     num_samples, entries, rows, size = x.shape
+    if x.numel() == 0:
+        return
     sample = entries * rows * size
     samples = max(1, _BLOCK_ELEMENTS // sample)
     elements = size
@@ -66,8 +68,8 @@ def moments(x: Tensor) -> Moments:
     """
     num_samples, groups, rows, size = x.shape
     options = {'dtype': compute_dtype(x), 'device': x.device}
-    mean = torch.empty(num_samples, groups, rows, **options)
-    cov = torch.empty(num_samples, groups, rows, rows, **options)
+    mean = torch.zeros(num_samples, groups, rows, **options)
+    cov = torch.zeros(num_samples, groups, rows, rows, **options)
     for block in _blocks(x):
         samples, elements = block
         block_x = _matrices(x, block)

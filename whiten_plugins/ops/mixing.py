@@ -9,6 +9,8 @@ SN eq. 3 (one-channel groups) and SW algorithm 1.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -68,19 +70,27 @@ def importance_ratios(
     return logits.softmax(-1)
 
 
-def _weighted_sum(terms: list[Tensor], weights: Tensor, hard: bool) -> Tensor:
-    """Sum of w_k t_k; a term that a hard choice leaves out is not touched,
-    so that its NaN cannot leak through 0 * NaN."""
-    if hard:
-        terms = [
-            torch.where(w > 0, t, torch.zeros_like(t))
-            for w, t in zip(weights, terms)
-        ]
-    else:
-        terms = [w * t for w, t in zip(weights, terms)]
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
+def _only_if(chosen: Tensor, moments: Moments | None) -> Moments | None:
+    """``moments``, or zeros: NaN in a statistic that a hard choice leaves
+    out must not leak, neither forward nor backward, as 0 * NaN.
+
+    Args:
+        chosen: one truth value, or (G, 1), one for each group.
+        moments: what the statistic is taken from.
+    """
+    if moments is None:
+        return None
+    zero = moments.mean.new_zeros(())
+    return Moments(
+        torch.where(chosen, moments.mean, zero),
+        torch.where(chosen.unsqueeze(-1), moments.cov, zero),
+    )
+
+
+def _weighted_sum(terms: Iterable[Tensor], weights: Tensor) -> Tensor:
+    total = None
+    for w, term in zip(weights, terms):
+        total = w * term if total is None else total + w * term
     return total
 
 
@@ -116,22 +126,28 @@ def mix(
     eye = torch.eye(
         rows, dtype=reference.mean.dtype, device=reference.mean.device
     )
-    terms = [_statistic(name, sample, batch, eye) for name in active]
-    if len(terms) == 1:
-        mean, cov = terms[0]
-    else:
-        weights = [
-            _per_channel(
-                importance_ratios(
-                    logits.to(eye.dtype), spec.stats, active, spec.hard
-                ),
-                groups,
-            )
-            for logits in (mean_logits, cov_logits)
-        ]
-        means, covs = zip(*terms)
-        mean = _weighted_sum(means, weights[0], spec.hard)
-        if weights[1].dim() > 1:
-            weights[1] = weights[1].unsqueeze(-1)
-        cov = _weighted_sum(covs, weights[1], spec.hard)
+    if len(active) == 1:
+        mean, cov = _statistic(active[0], sample, batch, eye)
+        return Moments(mean, cov + spec.eps * eye)
+    weights, cov_weights = (
+        _per_channel(
+            importance_ratios(
+                logits.to(eye.dtype), spec.stats, active, spec.hard
+            ),
+            groups,
+        )
+        for logits in (mean_logits, cov_logits)
+    )
+    terms = []
+    for name, share in zip(active, weights + cov_weights):
+        sources = sample, batch
+        if spec.hard:  # all channels of a sample are behind its ln
+            chosen = share.any() if name == 'ln' else share > 0
+            sources = (_only_if(chosen, moments) for moments in sources)
+        terms.append(_statistic(name, *sources, eye))
+    means, covs = zip(*terms)
+    if cov_weights.dim() > 1:
+        cov_weights = cov_weights.unsqueeze(-1)
+    mean = _weighted_sum(means, weights)
+    cov = _weighted_sum(covs, cov_weights)
     return Moments(mean, cov + spec.eps * eye)

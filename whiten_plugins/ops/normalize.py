@@ -13,7 +13,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from .backend import Backend, backend_for
 from .blocks import compute_dtype
@@ -130,10 +129,28 @@ def _through_moments(
     B = d = None
     for moments, gradient, count in paths:
         slope = (gradient.cov + gradient.cov.mT) / count
-        shift = gradient.mean / count
-        shift = shift - (slope @ moments.mean.unsqueeze(-1)).squeeze(-1)
+        mean = moments.mean
+        if call.spec.hard:  # what was not chosen has slope 0, and may be NaN
+            mean = mean.nan_to_num()
+        shift = (slope @ mean.unsqueeze(-1)).squeeze(-1)
+        shift = gradient.mean / count - shift
         B, d = (slope, shift) if B is None else (B + slope, d + shift)
     return B, d
+
+
+class _OnlyFirstDerivative(Function):
+    """A gradient as it is; asking for its own gradient is an error."""
+
+    @staticmethod
+    def forward(ctx, gradient, *sources):
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx, *grads):
+        raise RuntimeError(
+            'the norms of whiten_plugins have no second derivative: a loss '
+            'cannot contain gradients that were taken through them'
+        )
 
 
 class _Normalize(Function):
@@ -141,8 +158,8 @@ class _Normalize(Function):
     part in the backward, also one whose input needs no gradient."""
 
     @staticmethod
-    def forward(ctx, x, call, running, anchor, *parameters):
-        x = dense(x)
+    def forward(ctx, input, call, running, anchor, *parameters):
+        x = dense(input)
         with torch.autocast(x.device.type, enabled=False):
             sample, batch, total = _moments(x, call, running)
             A, b, W = call.backend.transform(
@@ -157,28 +174,37 @@ class _Normalize(Function):
         ctx.call, ctx.total = call, total
         nothing = (None, None)
         ctx.save_for_backward(
-            x, *(sample or nothing), *(batch or nothing), *parameters
+            input, *parameters, *(sample or nothing), *(batch or nothing)
         )
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad):
+        with torch.no_grad():
+            gradients = _Normalize._gradients(ctx, grad)
+        if torch.is_grad_enabled():
+            sources = (grad, *ctx.saved_tensors[:5])
+            gradients = [
+                g if g is None else _OnlyFirstDerivative.apply(g, *sources)
+                for g in gradients
+            ]
+        dx, *others = gradients
+        return dx, None, None, None, *others
+
+    @staticmethod
+    def _gradients(ctx, grad):
         call, backend = ctx.call, ctx.call.backend
-        x, *saved = ctx.saved_tensors
-        sample = None if saved[0] is None else Moments(*saved[:2])
-        batch = None if saved[2] is None else Moments(*saved[2:4])
+        input, *saved = ctx.saved_tensors
+        parameters, moments = Parameters(*saved[:4]), saved[4:]
+        x = dense(input)
+        sample = None if moments[0] is None else Moments(*moments[:2])
+        batch = None if moments[2] is None else Moments(*moments[2:])
         with torch.autocast(x.device.type, enabled=False):
             rows_of_x = affine_view(x, call.spec)
             rows_of_grad = affine_view(dense(grad), call.spec)
             dA, db = backend.affine_gradients(rows_of_grad, rows_of_x)
             A, gradients = backend.transform_backward(
-                dA,
-                db,
-                sample,
-                batch,
-                Parameters(*saved[4:]),
-                *call.small_stage,
+                dA, db, sample, batch, parameters, *call.small_stage
             )
             elements = rows_of_x.shape[1] * rows_of_x.shape[3]
             size = elements // (sample.mean.shape[1] if sample else 1)
@@ -192,7 +218,7 @@ class _Normalize(Function):
                 backend.input_gradient(
                     rows_of_grad, rows_of_x, A, B, d, rows_of_dx
                 )
-        return dx, None, None, None, *gradients.parameters
+        return dx, *gradients.parameters
 
 
 @torch.compiler.disable

@@ -52,6 +52,12 @@ class NormSpec:
     hard: bool = False
     running: str = 'cov'
 
+    def __post_init__(self) -> None:
+        if self.T < 1:
+            raise ValueError(f'T must be at least 1, got {self.T}')
+        if self.eps < 0:
+            raise ValueError(f'eps must not be negative, got {self.eps}')
+
     @property
     def uses_batch(self) -> bool:
         return any(name in BATCH_STATS for name in self.stats)

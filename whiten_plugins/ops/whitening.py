@@ -41,6 +41,17 @@ def newton_schulz(S: Tensor, T: int) -> Tensor:
     return P * trace.rsqrt()
 
 
+def _eigh(S: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Eigenvalues, at least eps, and eigenvectors; the eigenvalues are NaN
+    where S is not finite, which LAPACK would refuse."""
+    finite = S.isfinite().all(-1).all(-1)
+    eye = torch.eye(S.shape[-1], dtype=S.dtype, device=S.device)
+    S = torch.where(finite[..., None, None], S, eye)
+    eigenvalues, D = torch.linalg.eigh(S)
+    eigenvalues = eigenvalues.clamp(min=eps)
+    return torch.where(finite[..., None], eigenvalues, torch.nan), D
+
+
 class _ZCA(Function):
     r"""W = D L^(-1/2) D^T, with a gradient that needs no eigenvalue gaps.
 
@@ -51,8 +62,8 @@ class _ZCA(Function):
 
     @staticmethod
     def forward(ctx, S: Tensor, eps: float) -> Tensor:
-        eigenvalues, D = torch.linalg.eigh(S)
-        s = eigenvalues.clamp(min=eps).sqrt()
+        eigenvalues, D = _eigh(S, eps)
+        s = eigenvalues.sqrt()
         ctx.save_for_backward(s, D)
         return (D / s.unsqueeze(-2)) @ D.mT
 
@@ -69,14 +80,16 @@ class _ZCA(Function):
 class _PCA(Function):
     r"""W = L^(-1/2) D^T, differentiated through DBN eq. 5.
 
-    The gradient divides by the gaps between eigenvalues. Where a gap is
-    below rounding it is left out, so the gradient stays finite.
+    Made unique as DBN section 3.1 does: eigenvalues in non-increasing order,
+    the first element of each eigenvector positive. The gradient divides by
+    the gaps between eigenvalues; where a gap is below rounding it is left
+    out, so the gradient stays finite.
     """
 
     @staticmethod
     def forward(ctx, S: Tensor, eps: float) -> Tensor:
-        eigenvalues, D = torch.linalg.eigh(S)
-        eigenvalues = eigenvalues.clamp(min=eps)
+        eigenvalues, D = (v.flip(-1) for v in _eigh(S, eps))
+        D = torch.where(D[..., :1, :] < 0, -D, D)
         ctx.save_for_backward(eigenvalues, D)
         return D.mT * eigenvalues.rsqrt().unsqueeze(-1)
 

@@ -1,16 +1,15 @@
 """Reading a config and applying a command line to it."""
 
-import difflib
 import inspect
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import MODELS
 from mmengine.runner import Runner
+
+from ..norm_cfgs import find_norm_cfgs, norm_class
 
 # Top-level keys with an effect: Runner's arguments, and what it and the tools
 # look up by name. Any other is a variable that the config file has used up.
@@ -150,20 +149,21 @@ def _spread_norm_cfg(cfg: Config, before: dict | None) -> None:
         raise ConfigError(
             f'norm_cfg must stay a dict with a type, got {cfg.norm_cfg!r}'
         )
-    _check_norm_type(after['type'])
+    _check_norm_type(after)
     places = [
-        (name, parent, key)
-        for name, parent, key in _norm_cfgs(cfg.model, 'model')
-        if _without_defaults(parent[key]) == before
+        setting
+        for setting in find_norm_cfgs(cfg.model)
+        if setting.key != 'whiten_cfg'
+        and _without_defaults(setting.cfg) == before
     ]
     if not places:
         raise ConfigError(
             'norm_cfg cannot be overridden: nothing in model uses the '
             f'top-level norm_cfg {before}'
         )
-    for _, parent, key in places:
-        parent[key] = dict(after)
-    names = ', '.join(name for name, _, _ in places)
+    for place in places:
+        place.owner[place.key] = dict(after)
+    names = ', '.join(place.path for place in places)
     print_log(f'norm_cfg={after} in {names}', logger='current')
 
 
@@ -183,26 +183,13 @@ def _without_defaults(norm_cfg: Any) -> Any:
     }
 
 
-def _norm_cfgs(value: Any, name: str) -> Iterator[tuple[str, dict, str]]:
-    """Every ``norm_cfg`` below a value: its name, its owner and its key."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if key.endswith('norm_cfg'):
-                yield f'{name}.{key}', value, key
-            else:
-                yield from _norm_cfgs(item, f'{name}.{key}')
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            yield from _norm_cfgs(item, f'{name}.{index}')
-
-
-def _check_norm_type(name: Any) -> None:
+def _check_norm_type(norm_cfg: dict) -> None:
     import mmcv.cnn  # noqa: F401  registers BN, GN, LN, IN, SyncBN
 
-    if isinstance(name, str) and MODELS.get(name) is None:
-        close = difflib.get_close_matches(name, MODELS.module_dict, n=3)
-        hint = f'; did you mean {" or ".join(close)}?' if close else ''
-        raise ConfigError(f'norm_cfg.type={name!r} is not registered{hint}')
+    try:
+        norm_class(norm_cfg)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _one_line(error: Exception) -> str:

@@ -1,0 +1,425 @@
+"""Input on which the published code crashes or returns NaN."""
+
+import math
+import re
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+from whiten_plugins import norms
+
+from .cases import (
+    CASES,
+    KINDS,
+    Case,
+    assert_close,
+    assert_same,
+    random_input,
+    run,
+)
+
+FLOATS = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
+
+
+def low_precision(norm, dtype):
+    """Parameters as mixed precision keeps them: never half."""
+    return norm.to(torch.float64 if dtype is torch.float64 else torch.float32)
+
+
+def assert_finite(results):
+    for name, value in results.items():
+        assert value.isfinite().all(), name
+
+
+# ---------------------------------------------------------------- 1x1 maps
+ONE_BY_ONE = [case for case in CASES if case.defined_for((12, 8))]
+
+
+@pytest.mark.parametrize('case', ONE_BY_ONE, ids=str)
+@pytest.mark.parametrize('trailing', [(1, 1), (1,), (1, 1, 1)])
+def test_one_by_one_maps(case, trailing):
+    """in and iw drop out, the other ratios are renormalized."""
+    norm, expected = case.pair()
+    shape = (12, 8, *trailing)
+    grad = random_input(shape, seed=1)
+    for seed, training in enumerate((True, True, False)):
+        norm.train(training)
+        expected.train(training)
+        x = random_input(shape, seed)
+        actual = run(norm, x, grad)
+        assert_finite(actual)
+        assert_same(actual, run(expected, x, grad), 1e-9)
+    for name, buffer in expected.named_buffers():
+        assert_close(norm.get_buffer(name), buffer, 1e-10)
+
+
+LEFT_WITH_LN = [
+    Case('SN'),
+    Case('SN', dict(hard=True)),
+    Case('SN', dict(ratio_groups=2)),
+    Case('SN', dict(stats=('in', 'ln'))),
+    Case('SyncSN'),
+    Case('SW', dict(num_pergroup=4, sw_type=3)),
+    Case('SW', dict(num_pergroup=4, sw_type=5)),
+    Case('SyncSW', dict(num_pergroup=4, sw_type=5)),
+]
+
+
+@pytest.mark.parametrize('shape', [(1, 8), (1, 8, 1), (1, 8, 1, 1)])
+@pytest.mark.parametrize('case', LEFT_WITH_LN, ids=str)
+def test_one_sample_of_one_position_is_left_with_ln(case, shape):
+    norm, expected = case.pair()
+    before = {k: v.clone() for k, v in norm.named_buffers()}
+    x, grad = random_input(shape), random_input(shape, 1)
+    assert_same(run(norm, x, grad), run(expected, x, grad), 1e-9)
+    for name, buffer in before.items():
+        if name != 'num_batches_tracked':
+            assert_close(norm.get_buffer(name), buffer, 0)
+
+
+NOTHING_LEFT = [
+    Case('SN', dict(stats=('in', 'bn'))),
+    Case('SN', dict(stats=('bn',))),
+    Case('SyncSN', dict(stats=('bn',))),
+    Case('SW', dict(num_pergroup=4)),
+    Case('SyncSW', dict(num_pergroup=4)),
+    Case('BW', dict(num_pergroup=4)),
+    Case('BW', dict(num_pergroup=4, running='cov')),
+    Case('SyncBW', dict(num_pergroup=4)),
+    Case('ItN', dict(num_pergroup=4)),
+    Case('SyncItN', dict(num_pergroup=4)),
+]
+
+
+@pytest.mark.parametrize('shape', [(1, 8), (1, 8, 1), (1, 8, 1, 1)])
+@pytest.mark.parametrize('case', NOTHING_LEFT, ids=str)
+def test_nothing_left_in_training_is_the_error_of_batch_norm(case, shape):
+    """The same kind of ValueError, with the shape in it, as torch's."""
+    norm, expected = case.pair()
+    with pytest.raises(ValueError, match='more than 1 value') as theirs:
+        nn.functional.batch_norm(torch.zeros(shape), None, None, training=True)
+    before = {k: v.clone() for k, v in norm.named_buffers()}
+    x = random_input(shape)
+    with pytest.raises(ValueError) as ours:
+        norm(x)
+    assert str(list(shape)) in str(theirs.value)
+    assert str(list(shape)) in str(ours.value) or str(shape) in str(ours.value)
+    for name, buffer in before.items():
+        if name != 'num_batches_tracked':  # as torch's, it counts the call
+            assert torch.equal(norm.get_buffer(name), buffer), name
+    # in evaluation there are the running statistics
+    assert_close(norm.eval()(x), expected.eval()(x), 1e-10)
+
+
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize(
+    'case',
+    [
+        Case('IW', dict(num_pergroup=4)),
+        Case('SN', dict(stats=('in',))),
+        Case('GW'),
+    ],
+    ids=str,
+)
+def test_no_spatial_statistic_at_one_by_one(case, training):
+    norm = case.norm().train(training)
+    with pytest.raises(ValueError, match=r'12, 8, 1, 1'):
+        norm(torch.randn(12, 8, 1, 1))
+
+
+# ----------------------------------------------------------- constant input
+@pytest.mark.parametrize('value', [0.0, -1234.567])
+@pytest.mark.parametrize('dtype', FLOATS, ids=str)
+@pytest.mark.parametrize('case', CASES, ids=str)
+def test_constant_input_gives_the_bias(case, dtype, value):
+    norm, _ = case.pair()
+    norm = low_precision(norm, dtype)
+    x = torch.full((3, 8, 4, 5), value, dtype=dtype)
+    results = run(norm, x, random_input(x.shape, 1).to(dtype))
+    assert_finite(results)
+    scale, bias = torch.ones(8), torch.zeros(8)
+    if norm.weight is not None:
+        scale, bias = norm.weight.detach(), norm.bias.detach()
+    bias = bias.view(1, 8, 1, 1).expand(3, 8, 4, 5)
+    # a few roundings of the mean, divided by the square root of eps
+    rounding = 4 * torch.finfo(bias.dtype).eps * abs(value) / norm.eps**0.5
+    rounding *= scale.abs().max().item()
+    assert_close(results['output'], bias, 1e-6 + rounding, scale=1.0)
+
+
+@pytest.mark.parametrize('case', CASES, ids=str)
+def test_channels_of_different_constants(case):
+    """As after a dead convolution; ln alone sees their differences."""
+    norm, expected = case.pair()
+    x = torch.linspace(-2, 2, 8).view(1, 8, 1, 1).repeat(3, 1, 4, 5)
+    grad = random_input(x.shape, 1)
+    results = run(norm.float(), x, grad.float())
+    assert_finite(results)
+    wanted = expected(x.double())
+    assert_close(results['output'], wanted.detach(), 1e-3, scale=1.0)
+
+
+@pytest.mark.parametrize('dtype', FLOATS, ids=str)
+@pytest.mark.parametrize('case', KINDS, ids=str)
+def test_dead_channel(case, dtype):
+    norm, _ = case.pair()
+    x = random_input((3, 8, 4, 5)).to(dtype)
+    x[:, 3] = 0
+    norm = low_precision(norm, dtype)
+    assert_finite(run(norm, x, random_input(x.shape, 1).to(dtype)))
+
+
+@pytest.mark.parametrize('dtype', FLOATS, ids=str)
+@pytest.mark.parametrize('case', KINDS, ids=str)
+def test_equal_channels(case, dtype):
+    """A singular covariance: of rank one in every group."""
+    norm, _ = case.pair()
+    x = random_input((3, 1, 4, 5)).to(dtype).repeat(1, 8, 1, 1)
+    norm = low_precision(norm, dtype)
+    assert_finite(run(norm, x, random_input(x.shape, 1).to(dtype)))
+
+
+# -------------------------------------------------------------- empty batch
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('trailing', [(), (5,), (4, 5), (2, 3, 4), (1, 1)])
+@pytest.mark.parametrize('case', KINDS, ids=str)
+def test_empty_batch(case, trailing, training):
+    norm, _ = case.pair()
+    norm.train(training)
+    before = {k: v.clone() for k, v in norm.named_buffers()}
+    x = torch.zeros(0, 8, *trailing).double()
+    results = run(norm, x, torch.zeros_like(x))
+    assert results['output'].shape == results['input'].shape == x.shape
+    for name, parameter in norm.named_parameters():
+        assert results[name].abs().sum() == 0, name
+        assert parameter.grad is None or parameter.grad.isfinite().all()
+    for name, buffer in before.items():
+        if name != 'num_batches_tracked':
+            assert torch.equal(norm.get_buffer(name), buffer), name
+
+
+@pytest.mark.parametrize('case', KINDS, ids=str)
+def test_empty_maps(case):
+    norm, _ = case.pair()
+    before = {k: v.clone() for k, v in norm.named_buffers()}
+    assert norm(torch.zeros(2, 8, 0, 4).double()).shape == (2, 8, 0, 4)
+    for name, buffer in before.items():
+        if name != 'num_batches_tracked':
+            assert torch.equal(norm.get_buffer(name), buffer), name
+
+
+# --------------------------------------------------------------- NaN and Inf
+BAD = [math.nan, math.inf, -math.inf]
+
+
+def spoiled(value, shape=(3, 8, 4, 5)):
+    """An input with one bad value in sample 1, channel 2."""
+    x = random_input(shape)
+    x[1, 2, 0, 0] = value
+    return x
+
+
+@pytest.mark.parametrize('value', BAD)
+@pytest.mark.parametrize('case', CASES, ids=str)
+def test_bad_values_do_not_enter_the_running_buffers(case, value):
+    norm, _ = case.pair()
+    norm(random_input((3, 8, 4, 5), seed=1))
+    norm(spoiled(value))
+    for name, buffer in norm.named_buffers():
+        assert buffer.isfinite().all(), name
+    y = norm.eval()(random_input((3, 8, 4, 5), seed=2))
+    assert y.isfinite().all()
+
+
+@pytest.mark.parametrize('value', BAD)
+@pytest.mark.parametrize('case', KINDS, ids=str)
+def test_training_resumes_after_bad_values(case, value):
+    """As the step that a gradient scaler skips: the next one is sound."""
+    norm, expected = case.pair()
+    norm(spoiled(value))
+    x, grad = random_input((3, 8, 4, 5)), random_input((3, 8, 4, 5), 1)
+    assert_same(run(norm, x, grad), run(expected, x, grad), 1e-9)
+
+
+STAYING = [
+    *KINDS,
+    Case('SN', dict(stats=('in',))),
+    Case('SN', dict(stats=('ln',))),
+    Case('SN', dict(stats=('bn',))),
+    Case('SN', dict(stats=('bn', 'in'))),
+    Case('SN', dict(stats=('in', 'ln'))),
+    Case('SW', dict(num_pergroup=4, sw_type=3)),
+    Case('SW', dict(num_pergroup=4, whitening='zca')),
+    Case('GW', dict(num_groups=2, whitening='zca')),
+    Case('IW', dict(num_pergroup=4, whitening='zca')),
+    Case('BW', dict(num_pergroup=4, whitening='pca')),
+]
+
+
+def statistics_of(case, norm):
+    alone = {'GW': ['ln'], 'IW': ['iw'], 'BW': ['bw'], 'ItN': ['bw']}
+    return alone.get(case.type) or norm.stats
+
+
+def reach_of_output(case, norm, training):
+    """(N, C) mask: where the statistics carry `spoiled`'s bad value."""
+    mask = torch.zeros(3, 8, dtype=torch.bool)
+    group = slice(0, 4) if 'num_pergroup' in case.kwargs else slice(2, 3)
+    for name in statistics_of(case, norm):
+        if name == 'ln':
+            mask[1] = True
+        elif name in ('bn', 'bw') and training:
+            mask[:, group] = True
+        else:
+            mask[1, group] = True
+    return mask
+
+
+def reach_of_gradient(case, norm, training):
+    """What shares a statistic with a bad output gets a bad gradient."""
+    mask = reach_of_output(case, norm, training)
+    names = statistics_of(case, norm)
+    if 'ln' in names:
+        mask[mask.any(1)] = True
+    if training and {'bn', 'bw'} & set(names):
+        mask[:, mask.any(0)] = True
+    return mask
+
+
+def assert_untouched_outside(norm, value, masks):
+    """A bad value and a sound one in its place differ in the masks alone."""
+    grad = random_input((3, 8, 4, 5), seed=1)
+    sound, bad = (run(deepcopy(norm), spoiled(v), grad) for v in (0.5, value))
+    for name, mask in masks.items():
+        assert_close(bad[name][~mask], sound[name][~mask], 1e-12)
+    assert not bad['output'][1, 2, 0, 0].isfinite()
+
+
+@pytest.mark.parametrize('value', BAD)
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('case', STAYING, ids=str)
+def test_bad_values_stay_where_the_definition_lets_them(case, training, value):
+    norm, _ = case.pair()
+    norm.train(training)
+    masks = {
+        'output': reach_of_output(case, norm, training),
+        'input': reach_of_gradient(case, norm, training),
+    }
+    assert_untouched_outside(norm, value, masks)
+
+
+@pytest.mark.parametrize('value', BAD)
+def test_bad_values_reach_only_what_hard_ratios_select(value):
+    norm, _ = Case('SN', dict(hard=True)).pair()
+    with torch.no_grad():
+        for logits in (norm.mean_weight, norm.var_weight):
+            logits.copy_(torch.tensor([2.0, 1.0, 1.0]))
+    mask = torch.zeros(3, 8, dtype=torch.bool)
+    mask[1, 2] = True
+    assert_untouched_outside(norm, value, {'output': mask, 'input': mask})
+
+
+@pytest.mark.parametrize('value', BAD)
+def test_bad_values_stay_in_the_ratio_group_that_chose(value):
+    norm, _ = Case('SN', dict(hard=True, ratio_groups=2)).pair()
+    with torch.no_grad():
+        for logits in (norm.mean_weight, norm.var_weight):
+            logits.copy_(torch.tensor([[2.0, 1.0, 1.0], [1.0, 1.0, 2.0]]))
+    mask = torch.zeros(3, 8, dtype=torch.bool)
+    mask[1, 2] = True
+    assert_untouched_outside(norm, value, {'output': mask, 'input': mask})
+
+
+# ------------------------------------------------------------ large and fp16
+@pytest.mark.parametrize('offset', [0.0, 3e4])
+@pytest.mark.parametrize('channels_last', [False, True])
+@pytest.mark.parametrize('case', CASES, ids=str)
+def test_large_values_in_half_precision(case, channels_last, offset):
+    """|x| up to 6e4: squares overflow float16, sums of x alike."""
+    x = random_input((3, 8, 9, 10)).tanh() * (6e4 - offset) + offset
+    x = x.half()
+    assert x.abs().max() > 5e4
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    norm, expected = case.pair()
+    grad = random_input(x.shape, 1).half()
+    results = run(norm.float(), x, grad)
+    assert_finite(results)
+    wanted = run(expected, x.double(), grad.double())
+    assert_close(results['output'], wanted['output'], 1e-4)
+
+
+@pytest.mark.parametrize('case', KINDS, ids=str)
+def test_small_values_in_half_precision(case):
+    """Below float16's normal numbers, eps has the last word."""
+    x = (random_input((3, 8, 9, 10)) * 1e-6).half()
+    norm, expected = case.pair()
+    grad = random_input(x.shape, 1).half() * 1e-3
+    results = run(norm.float(), x, grad)
+    assert_finite(results)
+    wanted = run(expected, x.double(), grad.double())
+    assert_close(results['output'], wanted['output'], 1e-5)
+
+
+# ------------------------------------------------------- arguments and shapes
+@pytest.mark.parametrize(
+    'type, num_features, kwargs, nearest',
+    [
+        ('SW', 30, dict(num_pergroup=16), (15, 30)),
+        ('SyncSW', 40, dict(num_pergroup=16), (10, 20)),
+        ('BW', 24, dict(num_pergroup=16), (12, 24)),
+        ('SyncBW', 36, dict(num_pergroup=10), (9, 12)),
+        ('ItN', 30, dict(num_pergroup=4), (3, 5)),
+        ('IW', 17, dict(num_pergroup=16), (1, 17)),
+        ('GW', 96, dict(num_groups=64), (48, 96)),
+        ('GW', 30, dict(num_groups=4), (3, 5)),
+        ('SN', 30, dict(ratio_groups=4), (3, 5)),
+    ],
+)
+def test_groups_that_do_not_divide(type, num_features, kwargs, nearest):
+    """Named: the channels, the setting, the nearest values that work."""
+    with pytest.raises(ValueError) as error:
+        getattr(norms, type)(num_features, **kwargs)
+    (setting,) = kwargs
+    message = str(error.value)
+    assert setting in message
+    numbers = {int(digits) for digits in re.findall(r'\d+', message)}
+    assert {num_features, *kwargs.values(), *nearest} <= numbers
+
+
+@pytest.mark.parametrize(
+    'type, kwargs, named',
+    [
+        ('SW', dict(sw_type=4), '4'),
+        ('SW', dict(whitening='newton'), 'newton'),
+        ('SW', dict(whitening='pca'), 'pca'),
+        ('GW', dict(whitening='pca'), 'pca'),
+        ('IW', dict(whitening='pca'), 'pca'),
+        ('BW', dict(whitening='cholesky'), 'cholesky'),
+        ('BW', dict(running='mean'), 'mean'),
+        ('SN', dict(stats=('in', 'gn')), 'gn'),
+        ('SN', dict(stats=()), 'stats'),
+        ('SN', dict(stats=('in', 'in')), 'in'),
+        ('SN', dict(ratio_groups=0), '0'),
+        ('SW', dict(num_pergroup=0), '0'),
+        ('GW', dict(num_groups=-1), '-1'),
+        ('SW', dict(T=-1), '-1'),
+    ],
+)
+def test_arguments_that_mean_nothing(type, kwargs, named):
+    with pytest.raises(ValueError, match=named):
+        getattr(norms, type)(16, **kwargs)
+
+
+@pytest.mark.parametrize('case', KINDS, ids=str)
+def test_input_of_another_width(case):
+    with pytest.raises((ValueError, RuntimeError), match='8'):
+        case.norm()(torch.randn(2, 16, 4, 5))
+
+
+@pytest.mark.parametrize('case', KINDS, ids=str)
+def test_input_without_channels(case):
+    with pytest.raises(ValueError):
+        case.norm()(torch.randn(8))

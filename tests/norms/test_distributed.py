@@ -1,0 +1,415 @@
+"""Several processes equal one process on the whole batch.
+
+All cases of one world size run in one set of gloo processes, which write what
+they saw to a file each; the tests then compare the files with the reference
+on the whole batch.
+"""
+
+import traceback
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import multiprocessing as mp
+from torch.nn.parallel import DistributedDataParallel
+
+from whiten_plugins import norms
+
+from .cases import Case, assert_close, random_input
+
+TOLERANCE = 1e-9  # in float64; the issue asks for 1e-5
+STEPS = 2
+LIMIT = timedelta(seconds=60)
+
+CASES = [
+    Case('SyncSN'),
+    Case('SyncSN', dict(tie_weight=True, ratio_groups=2)),
+    Case('SyncSN', dict(hard=True)),
+    Case('SyncSN', dict(stats=('in', 'ln'))),
+    Case('SyncSN', dict(stats=('bn',))),
+    Case('SyncSW', dict(num_pergroup=4)),
+    Case('SyncSW', dict(num_pergroup=4, sw_type=3, tie_weight=True)),
+    Case('SyncSW', dict(num_pergroup=4, sw_type=5)),
+    Case('SyncSW', dict(num_pergroup=4, sw_type=5, hard=True)),
+    Case('SyncSW', dict(num_pergroup=4, sw_type=5, whitening='zca')),
+    Case('SyncSW', dict(num_pergroup=4, momentum=None)),
+    Case('SyncBW', dict(num_pergroup=4)),
+    Case('SyncBW', dict(num_pergroup=4, running='cov')),
+    Case('SyncBW', dict(num_pergroup=4, whitening='itn')),
+    Case('SyncBW', dict(num_pergroup=1)),
+    Case('SyncItN', dict(num_pergroup=4, running='cov')),
+]
+
+
+@dataclass(frozen=True)
+class Split:
+    """How many samples each rank has, and who wants an input gradient."""
+
+    sizes: tuple[int, ...]
+    trailing: tuple[int, ...] = (4, 5)
+    without_input_grad: tuple[int, ...] = ()
+
+    def whole(self, step):
+        """The whole batch, and the gradient of its output."""
+        shape = (sum(self.sizes), 8, *self.trailing)
+        return random_input(shape, step), random_input(shape, step + 50)
+
+    def part(self, tensor, rank):
+        return tensor.split(self.sizes)[rank]
+
+
+SPLITS = {
+    2: {
+        'even': Split((2, 2)),
+        'uneven': Split((3, 1)),
+        'empty rank': Split((0, 3)),
+        'vectors': Split((5, 7), trailing=()),
+        'one by one maps': Split((5, 7), trailing=(1, 1)),
+        'input gradient on rank 1 alone': Split(
+            (2, 2), without_input_grad=(0,)
+        ),
+        'no input gradient': Split((1, 2), without_input_grad=(0, 1)),
+    },
+    3: {
+        'uneven': Split((1, 3, 2)),
+        'two empty ranks': Split((0, 3, 0)),
+        'empty rank without input gradient': Split(
+            (2, 0, 1), without_input_grad=(1, 2)
+        ),
+    },
+}
+
+
+# ------------------------------------------------------------ in the processes
+def step(module, x, grad, wants_input_grad=True):
+    """Run forward and backward; count the collectives of each direction."""
+    x = x.clone().requires_grad_(wants_input_grad)
+    before = CALLS['n']
+    y = module(x)
+    forward = CALLS['n'] - before
+    (y * grad).sum().backward()
+    backward = CALLS['n'] - before - forward
+    return {
+        'output': y.detach(),
+        'input': x.grad,
+        'forward collectives': forward,
+        'backward collectives': backward,
+    }
+
+
+CALLS = {'n': 0}
+COLLECTIVES = (
+    'all_reduce',
+    'all_gather',
+    'all_gather_into_tensor',
+    'all_gather_object',
+    'reduce_scatter_tensor',
+    'broadcast',
+    'reduce',
+    'gather',
+    'barrier',
+)
+
+
+def count_collectives():
+    """Wrap torch.distributed's functions (DDP's own are not among them)."""
+
+    def counted(function):
+        def wrapper(*args, **kwargs):
+            CALLS['n'] += 1
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    for name in COLLECTIVES:
+        setattr(dist, name, counted(getattr(dist, name)))
+
+
+def split_run(case, split, rank):
+    """Train under DDP, then evaluate, on this rank's part."""
+    norm, _ = case.pair()
+    model = DistributedDataParallel(norm, broadcast_buffers=False)
+    steps = []
+    for number in range(STEPS):
+        x, grad = (split.part(t, rank) for t in split.whole(number))
+        model.zero_grad()
+        wants = rank not in split.without_input_grad
+        result = step(model, x, grad, wants)
+        result['parameters'] = {
+            name: parameter.grad.clone()
+            for name, parameter in norm.named_parameters()
+        }
+        steps.append(result)
+    norm.eval()
+    x, grad = (split.part(t, rank) for t in split.whole(STEPS))
+    return {
+        'steps': steps,
+        'evaluation': step(norm, x, grad),
+        'buffers': dict(norm.named_buffers()),
+    }
+
+
+def no_grad_run(rank):
+    """Training-mode statistics without a backward pass."""
+    norm, _ = Case('SyncSW', dict(num_pergroup=4)).pair()
+    x = Split((2, 2, 2)).whole(0)[0].chunk(3)[rank]
+    before = CALLS['n']
+    with torch.no_grad():
+        norm(x)
+    return {'collectives': CALLS['n'] - before}
+
+
+def subgroup_run(rank):
+    """Ranks 0 and 1 normalize together, the others alone."""
+    pair = dist.new_group([0, 1])
+    rest = [dist.new_group([r]) for r in range(2, dist.get_world_size())]
+    group = pair if rank < 2 else rest[rank - 2]
+    case = Case('SyncSW', dict(num_pergroup=4, sw_type=5))
+    norm, _ = case.pair(seed=0)
+    grouped = case.norm(process_group=group).double()
+    grouped.load_state_dict(norm.state_dict())
+    split = Split((2, 1) + (2,) * len(rest))
+    x, grad = (split.part(t, rank) for t in split.whole(0))
+    return step(grouped, x, grad)
+
+
+def sizes_run(rank):
+    """Maps of other sizes on each rank: elements count, not samples."""
+    norm, _ = Case('SyncBW', dict(num_pergroup=4)).pair()
+    x = random_input((2, 8, 3 + rank, 4), seed=rank)
+    result = step(norm, x, random_input(x.shape, seed=rank + 50))
+    return result | {'buffers': dict(norm.named_buffers())}
+
+
+def single_value_run(rank):
+    """One value per channel in all, which no rank can know beforehand."""
+    norm = norms.SyncBW(8)
+    y = norm(torch.randn(1 if rank == 0 else 0, 8, 1, 1))
+    return {'output': y.detach(), 'buffers': dict(norm.named_buffers())}
+
+
+def precision_run(rank):
+    """float16 activations and a mean far away: what travels is exact."""
+    results = {}
+    for name, dtype, offset in (
+        ('half', torch.float16, 0),
+        ('far', torch.float32, 300),
+    ):
+        norm, _ = Case('SyncSW', dict(num_pergroup=4)).pair()
+        x, grad = Split((2, 2, 2)).whole(0)
+        x, grad = (x + offset).to(dtype), grad.to(dtype)
+        results[name] = step(
+            norm.float(), x.chunk(3)[rank], grad.chunk(3)[rank]
+        )
+    return results
+
+
+def run_all(rank, world_size, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        'gloo',
+        init_method=f'file://{folder}/rendezvous',
+        rank=rank,
+        world_size=world_size,
+        timeout=LIMIT,
+    )
+    count_collectives()
+    results = {
+        (str(case), name): split_run(case, split, rank)
+        for case in CASES
+        for name, split in SPLITS[world_size].items()
+        if case.defined_for((12, 8, *split.trailing))
+    }
+    results['subgroup'] = subgroup_run(rank)
+    if world_size == 3:
+        results['no_grad'] = no_grad_run(rank)
+        results['sizes'] = sizes_run(rank)
+        results['precision'] = precision_run(rank)
+    results['single value'] = single_value_run(rank)
+    return results
+
+
+def worker(rank, world_size, folder):
+    try:
+        results = run_all(rank, world_size, folder)
+    except Exception:
+        results = {'error': traceback.format_exc()}
+    torch.save(results, f'{folder}/{rank}.pt')
+
+
+# ------------------------------------------------------------------- the tests
+@pytest.fixture(scope='module')
+def seen(tmp_path_factory):
+    """{world size: what each rank saw}; processes are started on demand."""
+    done = {}
+
+    def of(world_size):
+        if world_size not in done:
+            folder = tmp_path_factory.mktemp(f'world{world_size}')
+            done[world_size] = launch(world_size, folder)
+        return done[world_size]
+
+    return of
+
+
+def launch(world_size, folder):
+    context = mp.spawn(
+        worker, (world_size, str(folder)), nprocs=world_size, join=False
+    )
+    for process in context.processes:
+        process.join(timeout=3 * LIMIT.total_seconds())
+    hanging = [p for p in context.processes if p.is_alive()]
+    for process in hanging:
+        process.kill()
+    assert not hanging, 'the processes wait for one another'
+    ranks = [
+        torch.load(folder / f'{rank}.pt', weights_only=False)
+        for rank in range(world_size)
+    ]
+    for rank, results in enumerate(ranks):
+        assert 'error' not in results, f'rank {rank}: {results["error"]}'
+    return ranks
+
+
+def all_splits():
+    return [
+        pytest.param(world_size, case, name, id=f'{world_size}-{name}-{case}')
+        for world_size, splits in SPLITS.items()
+        for name, split in splits.items()
+        for case in CASES
+        if case.defined_for((12, 8, *split.trailing))
+    ]
+
+
+@pytest.mark.parametrize('world_size, case, name', all_splits())
+def test_equals_one_process_on_the_whole_batch(seen, world_size, case, name):
+    split = SPLITS[world_size][name]
+    ranks = [results[str(case), name] for results in seen(world_size)]
+    _, expected = case.pair()
+    for number in range(STEPS):
+        x, grad = split.whole(number)
+        x.requires_grad_()
+        expected.zero_grad()
+        y = expected(x)
+        (y * grad).sum().backward()
+        steps = [rank['steps'][number] for rank in ranks]
+        for rank, result in enumerate(steps):
+            assert_close(
+                result['output'], split.part(y.detach(), rank), TOLERANCE
+            )
+            if rank in split.without_input_grad:
+                assert result['input'] is None
+            else:
+                wanted = split.part(x.grad, rank)
+                assert_close(result['input'], wanted, TOLERANCE)
+            for parameter, value in expected.named_parameters():
+                wanted = value.grad
+                if wanted is None:  # logits of hard ratios
+                    wanted = torch.zeros_like(value)
+                actual = result['parameters'][parameter] * world_size
+                assert_close(actual, wanted, TOLERANCE)
+    expected.eval()
+    y = expected(split.whole(STEPS)[0]).detach()
+    for rank, result in enumerate(ranks):
+        for buffer, value in expected.named_buffers():
+            assert_close(result['buffers'][buffer], value, TOLERANCE)
+        assert_close(
+            result['evaluation']['output'], split.part(y, rank), TOLERANCE
+        )
+
+
+@pytest.mark.parametrize('world_size, case, name', all_splits())
+def test_one_all_reduce_a_direction(seen, world_size, case, name):
+    """None in evaluation, nor where no statistic is of the batch."""
+    needed = int('bn' in case.kwargs.get('stats', ('bn',)))
+    for results in seen(world_size):
+        result = results[str(case), name]
+        for taken in result['steps']:
+            assert taken['forward collectives'] == needed
+            assert taken['backward collectives'] == needed
+        assert result['evaluation']['forward collectives'] == 0
+        assert result['evaluation']['backward collectives'] == 0
+
+
+def test_one_all_reduce_without_gradients(seen):
+    for results in seen(3):
+        assert results['no_grad']['collectives'] == 1
+
+
+@pytest.mark.parametrize('world_size', [2, 3])
+def test_process_group(seen, world_size):
+    case = Case('SyncSW', dict(num_pergroup=4, sw_type=5))
+    split = Split((2, 1) + (2,) * (world_size - 2))
+    x, grad = split.whole(0)
+    groups = [(slice(0, 3), [0, 1])] + [
+        (slice(2 * rank - 1, 2 * rank + 1), [rank])
+        for rank in range(2, world_size)
+    ]
+    for samples, members in groups:
+        _, expected = case.pair()
+        part = x[samples].requires_grad_()
+        y = expected(part)
+        (y * grad[samples]).sum().backward()
+        results = [seen(world_size)[rank]['subgroup'] for rank in members]
+        for name, wanted in (('output', y.detach()), ('input', part.grad)):
+            actual = torch.cat([result[name] for result in results])
+            assert_close(actual, wanted, TOLERANCE)
+
+
+def test_maps_of_other_sizes_count_by_their_elements(seen):
+    """Batch whitening of all positions, as of so many vectors."""
+    ranks = [results['sizes'] for results in seen(3)]
+    _, expected = Case('SyncBW', dict(num_pergroup=4)).pair()
+    inputs = [
+        random_input((2, 8, 3 + rank, 4), seed=rank) for rank in range(3)
+    ]
+    grads = [
+        random_input(x.shape, seed=rank + 50) for rank, x in enumerate(inputs)
+    ]
+
+    def vectors(maps):
+        return torch.cat([x.transpose(0, 1).flatten(1).T for x in maps])
+
+    x = vectors(inputs).requires_grad_()
+    y = expected(x)
+    (y * vectors(grads)).sum().backward()
+    for name, wanted in (('output', y.detach()), ('input', x.grad)):
+        actual = vectors([result[name] for result in ranks])
+        assert_close(actual, wanted, TOLERANCE)
+    for result in ranks:
+        for name, buffer in expected.named_buffers():
+            assert_close(result['buffers'][name], buffer, TOLERANCE)
+
+
+def test_half_precision_across_processes(seen):
+    compare_precision(seen, 'half', torch.float16, 0, 1e-5)
+
+
+def test_mean_far_from_zero_across_processes(seen):
+    compare_precision(seen, 'far', torch.float32, 300, 1e-3)
+
+
+def compare_precision(seen, name, dtype, offset, tolerance):
+    ranks = [results['precision'][name] for results in seen(3)]
+    _, expected = Case('SyncSW', dict(num_pergroup=4)).pair()
+    x, grad = Split((2, 2, 2)).whole(0)
+    x = (x + offset).to(dtype).double().requires_grad_()
+    y = expected(x)
+    (y * grad.to(dtype).double()).sum().backward()
+    for key, wanted in (('output', y.detach()), ('input', x.grad)):
+        actual = torch.cat([result[key] for result in ranks])
+        assert actual.dtype == dtype
+        assert_close(actual, wanted, tolerance)
+
+
+@pytest.mark.parametrize('world_size', [2, 3])
+def test_a_single_value_in_all_processes_gives_the_bias(seen, world_size):
+    """As torch's SyncBatchNorm: no error, no deadlock, nothing infinite."""
+    for rank, results in enumerate(seen(world_size)):
+        result = results['single value']
+        assert result['output'].shape == (int(rank == 0), 8, 1, 1)
+        assert result['output'].abs().sum() == 0
+        for buffer in result['buffers'].values():
+            assert buffer.isfinite().all()
