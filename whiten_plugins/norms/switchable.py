@@ -84,11 +84,33 @@ class SN(WhiteningNorm):
 
 
 class SyncSN(SyncStatistics, SN):
-    """:class:`SN` whose ``bn`` statistics span all processes.
+    r""":class:`SN` whose ``bn`` statistics span all processes.
+
+    With :math:`M_p` elements a channel on process p, which may be none,
+
+    .. math::
+        \mu_{bn} = \frac{\sum_p M_p \mu_p}{\sum_p M_p}, \qquad
+        \sigma_{bn}^2 = \frac{\sum_p M_p
+            (\sigma_p^2 + \mu_p^2)}{\sum_p M_p} - \mu_{bn}^2
+
+    (SN eq. 15–22), in one all-reduce forward and one backward. Outside a
+    process group, and in evaluation, it is :class:`SN`.
 
     Args:
         process_group: processes that share statistics; None for all.
         others: as :class:`SN`.
+
+    Shape:
+        - Input, output: as :class:`SN`; N may differ between processes.
+
+    Raises:
+        ValueError: as :class:`SN`; several processes are more than one
+            element a channel.
+
+    Examples::
+
+        >>> norm_cfg = dict(type='SyncSN')
+        >>> y = SyncSN(64)(torch.randn(2, 64, 50, 80))
     """
 
 
@@ -170,9 +192,31 @@ class SW(WhiteningNorm):
 
 
 class SyncSW(SyncStatistics, SW):
-    """:class:`SW` whose ``bw`` and ``bn`` statistics span all processes.
+    r""":class:`SW` whose ``bw`` and ``bn`` statistics span all processes.
+
+    With :math:`M_p` elements a channel on process p, which may be none,
+
+    .. math::
+        \mu_{bw} = \frac{\sum_p M_p \mu_p}{\sum_p M_p}, \qquad
+        \Sigma_{bw} = \frac{\sum_p M_p
+            (\Sigma_p + \mu_p \mu_p^T)}{\sum_p M_p} - \mu_{bw} \mu_{bw}^T
+
+    in one all-reduce forward and one backward. Outside a process group, and
+    in evaluation, it is :class:`SW`.
 
     Args:
         process_group: processes that share statistics; None for all.
         others: as :class:`SW`.
+
+    Shape:
+        - Input, output: as :class:`SW`; N may differ between processes.
+
+    Raises:
+        ValueError: as :class:`SW`; several processes are more than one
+            element a channel.
+
+    Examples::
+
+        >>> norm_cfg = dict(type='SyncSW', sw_type=3)
+        >>> y = SyncSW(64)(torch.randn(2, 64, 50, 80))
     """

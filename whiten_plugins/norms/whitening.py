@@ -186,21 +186,49 @@ class BW(WhiteningNorm):
 class SyncBW(SyncStatistics, BW):
     """:class:`BW` whose statistics span all processes.
 
+    Mean and covariance are those of :class:`~.switchable.SyncSW`'s ``bw``:
+    weighted by each process's elements, in one all-reduce forward and one
+    backward. Outside a process group, and in evaluation, it is :class:`BW`.
+
     Args:
         process_group: processes that share statistics; None for all.
         others: as :class:`BW`.
+
+    Shape:
+        - Input, output: as :class:`BW`; N may differ between processes.
+
+    Raises:
+        ValueError: as :class:`BW`; several processes are more than one
+            element a channel.
+
+    Examples::
+
+        >>> norm_cfg = dict(type='SyncBW')
+        >>> y = SyncBW(64)(torch.randn(8, 64, 28, 28))
     """
 
 
 class ItN(BW):
     r"""Iterative Normalization: :class:`BW` by Newton iterations.
 
-    :math:`\Sigma^{-1/2}` after T iterations of ItN eq. 7, without an
+    .. math::
+        y = \gamma\, \frac{P_T}{\sqrt{\mathrm{tr} \Sigma}}
+            (x - \mu) + \beta, \quad P_0 = I, \;
+        P_k = \frac12 \Bigl(3 P_{k-1} - P_{k-1}^3
+            \frac{\Sigma}{\mathrm{tr} \Sigma}\Bigr)
+
+    with eps on the diagonal of :math:`\Sigma` (ItN eq. 3–7): no
     eigendecomposition.
 
     Args:
         whitening: ``itn`` unless another is asked for.
         others: as :class:`BW`.
+
+    Shape:
+        - Input, output: as :class:`BW`.
+
+    Raises:
+        ValueError: as :class:`BW`.
 
     Examples::
 
@@ -216,7 +244,23 @@ class ItN(BW):
 class SyncItN(SyncStatistics, ItN):
     """:class:`ItN` whose statistics span all processes.
 
+    Mean and covariance are those of :class:`~.switchable.SyncSW`'s ``bw``:
+    weighted by each process's elements, in one all-reduce forward and one
+    backward. Outside a process group, and in evaluation, it is :class:`ItN`.
+
     Args:
         process_group: processes that share statistics; None for all.
         others: as :class:`ItN`.
+
+    Shape:
+        - Input, output: as :class:`ItN`; N may differ between processes.
+
+    Raises:
+        ValueError: as :class:`ItN`; several processes are more than one
+            element a channel.
+
+    Examples::
+
+        >>> norm_cfg = dict(type='SyncItN')
+        >>> y = SyncItN(64)(torch.randn(8, 64, 28, 28))
     """
