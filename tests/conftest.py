@@ -1,5 +1,12 @@
 """Settings of the whole suite."""
 
+import os
+
+# Tensors are small here: threads would wait for each other, above all where
+# other work shares the cores. Set before torch is imported, for subprocesses
+# too.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
 from hypothesis import settings
 
 # The same examples in every run, however slow the machine is.
