@@ -6,6 +6,7 @@ import re
 import runpy
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from dataclasses import replace
 from importlib import metadata
@@ -200,8 +201,9 @@ class TestPins:
             pins[name] = LANES['default'].pin(name)
         found = {
             normalized(dist.name): dist.version.split('+')[0]
-            for dist in metadata.distributions(path=sys.path[1:])
-            if str(dist.locate_file('')).startswith(sys.prefix)
+            for dist in metadata.distributions(
+                path=[sysconfig.get_path('purelib')]
+            )
         }
         for unpinned in ('pip', 'triton', 'whiten-plugins'):
             found.pop(unpinned, None)

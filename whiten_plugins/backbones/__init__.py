@@ -42,7 +42,8 @@ def register_backbones(toolkit: str) -> None:
     if registry._imported:
         import_module(location)
     elif location not in registry._locations:
-        registry._locations.append(location)
+        # Not append: registries made without locations share one list.
+        registry._locations = [*registry._locations, location]
 
 
 register_backbones('mmdet')
