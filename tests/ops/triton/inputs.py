@@ -1,0 +1,61 @@
+"""Activations as the layout hands them to the kernels, and comparisons."""
+
+import torch
+from torch import Tensor
+
+from tests.norms.cases import random_input
+
+# Samples, groups, rows and elements: one row and several, powers of two and
+# not, one tile and part of one, more rows than a slab.
+SHAPES = [
+    (2, 3, 1, 33),
+    (1, 5, 1, 7),
+    (2, 3, 1, 1),
+    (2, 1, 3, 33),
+    (1, 2, 16, 70),
+    (1, 1, 5, 1),
+    (1, 1, 40, 7),
+]
+
+
+def rows_of(shape, seed=0, device='cpu', dtype=torch.float32) -> Tensor:
+    """(N, G, c, M), correlated rows with means of their own."""
+    samples, groups, rows, size = shape
+    x = random_input((samples, groups * rows, size), seed)
+    return x.view(shape).to(device, dtype)
+
+
+def interleaved(x: Tensor) -> Tensor:
+    """The same (N, E, c, M) with the rows' elements far apart in memory and
+    entries innermost, as in GW's slots of a channels_last map."""
+    return x.permute(0, 3, 2, 1).contiguous().permute(0, 3, 2, 1)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """The same (N, G, c, M) with the rows of a group innermost."""
+    return x.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
+
+
+LAYOUTS = [Tensor.contiguous, channels_last, interleaved]
+
+
+def matrices(x: Tensor, shared: str = '', seed: int = 0) -> Tensor:
+    """Random (N or 1, E or 1, c, c) for x, shared over what is named."""
+    samples, entries, rows, _ = x.shape
+    generator = torch.Generator().manual_seed(seed)
+    shape = (
+        1 if 'samples' in shared else samples,
+        1 if 'entries' in shared else entries,
+        rows,
+        rows,
+    )
+    return torch.randn(shape, generator=generator).to(x.device)
+
+
+def assert_near(actual, expected, tolerance: float = 1e-5) -> None:
+    """Equal to a float64 result up to ``tolerance`` of its largest value."""
+    expected = expected.to(actual.device)
+    scale = expected.abs().max().clamp(min=1e-3).item()
+    torch.testing.assert_close(
+        actual.double(), expected, rtol=0, atol=tolerance * scale
+    )

@@ -1,0 +1,140 @@
+"""How work is cut for the GPU: tile sizes, warps, chunks of a reduction.
+
+The numbers are rules of thumb for chips of the H100's kind: 16-byte loads
+along the contiguous dimension, tens of kilobytes in flight on every
+multiprocessor, accumulators that stay in registers.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+MAX_ROWS = 128
+"""Rows whose (c, c) accumulator fits the registers of one program."""
+
+MAX_STAGE_ROWS = 64
+"""Rows whose Newton iteration fits the registers of one program."""
+
+MAX_SLOTS = 64
+"""Channel slots of a row (GW) that one program goes through."""
+
+CHANNELS = 256
+"""Channels that one program of the small-matrix stage takes at a time."""
+
+_PROGRAMS_PER_PROCESSOR = 8
+_SHORTEST_CHUNK = 256
+_SCALAR_TILE = 2048
+
+
+class Tile(NamedTuple):
+    """Rows and elements of a tile and the warps that share it."""
+
+    rows: int
+    elements: int
+    num_warps: int
+
+
+def power_of_two(n: int) -> int:
+    """The smallest power of two that is not below ``n``."""
+    return 1 << max(0, n - 1).bit_length()
+
+
+def padded(rows: int) -> int:
+    """Rows of a matrix operand: a power of two, at least 16 (tl.dot)."""
+    return max(16, power_of_two(rows))
+
+
+def gram_tile(rows: int, size: int) -> Tile:
+    """Tile of a sum of outer products: few warps, so that each thread has
+    many outputs and reads shared memory seldom."""
+    rows = padded(rows)
+    elements = {16: 64, 32: 64, 64: 32}.get(rows, 16)
+    return Tile(rows, min(elements, padded(size)), rows // 16)
+
+
+def linear_tile(rows: int, size: int) -> Tile:
+    """Tile of A x + b."""
+    rows = padded(rows)
+    elements = min(128 if rows < 128 else 64, padded(size))
+    return Tile(rows, elements, min(8, max(1, rows * elements // 512)))
+
+
+def scalar_tile(x: Tensor) -> Tile:
+    """Tile of entries and elements of (N, E, 1, M), long in the direction
+    that is contiguous in memory."""
+    _, entries, _, size = x.shape
+    longest = 32 if x.stride(1) < x.stride(3) else _SCALAR_TILE
+    elements = min(longest, power_of_two(size))
+    rows = min(_SCALAR_TILE // elements, power_of_two(entries), 64)
+    return Tile(rows, elements, 4)
+
+
+class MergeTile(NamedTuple):
+    """Rows, columns and parts of (c, c) matrices that a program merges."""
+
+    rows: int
+    columns: int
+    parts: int
+    num_warps: int
+
+
+def merge_tile(rows: int, parts: int) -> MergeTile:
+    """Many parts at a time and few rows: the loop over parts is short."""
+    parts = min(64, power_of_two(parts))
+    if rows == 1:
+        return MergeTile(1, 1, parts, 1)
+    columns = padded(rows)
+    block = max(1, min(columns, 4096 // (parts * columns)))
+    return MergeTile(block, columns, parts, 4)
+
+
+def stage_warps(rows: int) -> int:
+    """Warps that share one small matrix."""
+    return min(8, padded(rows) // 4)
+
+
+def sample_block(rows: int, samples: int) -> int:
+    """Samples whose (c, c) matrices one program adds at a time."""
+    return min(power_of_two(samples), max(1, 4096 // padded(rows) ** 2))
+
+
+@functools.cache
+def _processors(device: torch.device) -> int:
+    """Multiprocessors of a GPU; 1 for the interpreter on a CPU."""
+    if device.type != 'cuda':
+        return 1
+    return torch.cuda.get_device_properties(device).multi_processor_count
+
+
+def chunks(size: int, programs: int, tile: Tile, x: Tensor) -> tuple[int, int]:
+    """Number and length of the chunks that a reduction over M is cut into.
+
+    As many as fill the chip, but none so short that writing its result
+    would cost as much as reading it.
+
+    Args:
+        size: M.
+        programs: programs that one chunk would make.
+        tile: what a program takes at a time.
+        x: a tensor on the device.
+    """
+    tiles = -(-size // tile.elements)
+    wanted = -(-_PROGRAMS_PER_PROCESSOR * _processors(x.device) // programs)
+    shortest = max(_SHORTEST_CHUNK, 4 * tile.elements)
+    number = max(1, min(wanted, size // shortest))
+    length = -(-tiles // number) * tile.elements
+    return -(-size // length), length
+
+
+def launch(
+    kernel: Callable, programs: int, tensors: tuple, sizes: tuple, **options
+) -> None:
+    """Runs a kernel on the device of its tensors, some of which are None."""
+    first = next(v for v in tensors if v is not None)
+    with torch.cuda.device_of(first):
+        kernel[(programs,)](*tensors, *sizes, **options)
