@@ -1,4 +1,4 @@
-"""The one place that chooses between PyTorch and Triton."""
+"""The one place that chooses between PyTorch, C++ and Triton."""
 
 import subprocess
 import sys
@@ -9,6 +9,7 @@ import torch
 
 from whiten_plugins.ops import backend
 from whiten_plugins.ops.backend import PYTORCH, VARIABLE, backend_for
+from whiten_plugins.ops.native import BACKEND as NATIVE
 
 needs_triton = pytest.mark.skipif(
     not backend.triton_serves(), reason='needs Triton 3 or newer'
@@ -44,10 +45,50 @@ def force(monkeypatch):
     return lambda choice: monkeypatch.setenv(VARIABLE, choice)
 
 
-@pytest.mark.parametrize('choice', [None, 'auto', 'torch'])
-def test_pytorch_serves_the_cpu(choice, force):
+@pytest.fixture
+def compiled(monkeypatch):
+    """Sets why the C++ kernels fail; None for no failure."""
+
+    def set_failure(failure):
+        monkeypatch.setattr(backend, 'native_failure', lambda: failure)
+        backend._native_serves.cache_clear()
+
+    yield set_failure
+    backend._native_serves.cache_clear()
+
+
+@pytest.mark.parametrize('choice', [None, 'auto', 'native'])
+def test_native_kernels_serve_the_cpu(choice, force, compiled):
+    compiled(None)
     if choice:
         force(choice)
+    assert backend_for(torch.ones(8)) is NATIVE
+
+
+def test_pytorch_serves_a_cpu_without_a_compiler(compiled):
+    compiled('no C++ compiler found')
+    with pytest.warns(UserWarning, match='no C.. compiler found') as caught:
+        assert backend_for(torch.ones(8)) is PYTORCH
+        assert backend_for(torch.ones(8)) is PYTORCH
+    assert len(caught) == 1
+
+
+def test_forced_native_without_a_compiler(force, compiled):
+    force('native')
+    compiled('no C++ compiler found')
+    with pytest.raises(RuntimeError, match='no C.. compiler found.*=torch'):
+        backend_for(torch.ones(8))
+
+
+def test_forced_native_on_a_gpu(force):
+    force('native')
+    with pytest.raises(RuntimeError, match='tensor on cuda.*=triton'):
+        backend_for(tensor(is_cuda=True))
+
+
+def test_pytorch_is_forced_on_the_cpu(force, compiled):
+    force('torch')
+    compiled('must not be asked')
     assert backend_for(torch.ones(8)) is PYTORCH
 
 
@@ -69,7 +110,7 @@ def test_pytorch_serves_gpus_without_a_triton_of_today(version, installed):
     assert backend_for(tensor(is_cuda=True)) is PYTORCH
 
 
-@pytest.mark.parametrize('choice', ['auto', 'triton'])
+@pytest.mark.parametrize('choice', ['auto', 'native', 'triton'])
 @pytest.mark.parametrize(
     'special', [dict(dtype=torch.float64), dict(numel=0)], ids=str
 )
@@ -103,13 +144,14 @@ def test_forced_triton_in_the_interpreter(force, monkeypatch):
 
 def test_unknown_choice(force):
     force('cuda')
-    with pytest.raises(ValueError, match="auto, torch, triton; got 'cuda'"):
+    with pytest.raises(ValueError, match="torch, native, triton; got 'cuda'"):
         backend_for(torch.ones(8))
 
 
-def test_import_leaves_triton_alone():
+@pytest.mark.parametrize('kernels', ['native', 'triton'])
+def test_import_leaves_kernels_alone(kernels):
     code = (
         'import sys, whiten_plugins, whiten_plugins.norms;'
-        'sys.exit("whiten_plugins.ops.triton" in sys.modules)'
+        f'sys.exit("whiten_plugins.ops.{kernels}" in sys.modules)'
     )
     assert subprocess.run([sys.executable, '-c', code]).returncode == 0

@@ -1,8 +1,9 @@
-"""Which code does the work: PyTorch or Triton kernels.
+"""Which code does the work: PyTorch, C++ or Triton kernels.
 
-The environment variable ``WHITEN_PLUGINS_BACKEND`` forces ``torch`` or
-``triton``; unset or ``auto``, Triton serves tensors on a GPU where version 3
-or newer is installed, PyTorch everything else. float64 and empty tensors are
+The environment variable ``WHITEN_PLUGINS_BACKEND`` forces ``torch``,
+``native`` or ``triton``. Unset or ``auto``, Triton serves tensors on a GPU
+where version 3 or newer is installed, the C++ kernels tensors on a CPU where
+a compiler makes them, PyTorch everything else. float64 and empty tensors are
 PyTorch's in any case.
 """
 
@@ -10,36 +11,44 @@ from __future__ import annotations
 
 import functools
 import os
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from . import blocks, transform
+from . import blocks, mixing, running, transform
 
 VARIABLE = 'WHITEN_PLUGINS_BACKEND'
-CHOICES = ('auto', 'torch', 'triton')
+CHOICES = ('auto', 'torch', 'native', 'triton')
 
 
 class Backend(NamedTuple):
-    """The passes over activations and the small-matrix stage between."""
+    """The passes over activations, and what happens to the small matrices
+    between them, in the order of a training step."""
 
     moments: Callable
+    merge_samples: Callable
+    transform: Callable
+    update_running: Callable
     affine: Callable
     affine_gradients: Callable
-    input_gradient: Callable
-    transform: Callable
     transform_backward: Callable
+    moments_backward: Callable
+    input_gradient: Callable
 
 
 PYTORCH = Backend(
-    blocks.moments,
-    blocks.affine,
-    blocks.affine_gradients,
-    blocks.input_gradient,
-    transform.transform,
-    transform.transform_backward,
+    moments=blocks.moments,
+    merge_samples=mixing.merge_samples,
+    transform=transform.transform,
+    update_running=running.update_running,
+    affine=blocks.affine,
+    affine_gradients=blocks.affine_gradients,
+    transform_backward=transform.transform_backward,
+    moments_backward=mixing.moments_backward,
+    input_gradient=blocks.input_gradient,
 )
 
 
@@ -59,13 +68,62 @@ def triton_serves() -> bool:
     return version is not None and int(version.split('.')[0]) >= 3
 
 
-def _kernels() -> Backend:
+@functools.cache
+def native_failure() -> str | None:
+    """Why the C++ kernels cannot be had; None where they can.
+
+    They are compiled now, in seconds, if they never were on this processor.
+    """
+    from .native.library import BuildError, kernels
+
+    try:
+        kernels()
+    except BuildError as error:
+        return str(error)
+    return None
+
+
+@functools.cache
+def _native_serves() -> bool:
+    failure = native_failure()
+    if failure:
+        warnings.warn(
+            'whiten_plugins runs on the CPU without its C++ kernels, about '
+            f'half as fast, because {failure}; {VARIABLE}=torch stands for '
+            'that choice and is silent',
+            stacklevel=2,
+        )
+    return failure is None
+
+
+def _native_kernels() -> Backend:
+    from .native import BACKEND
+
+    return BACKEND
+
+
+def _triton_kernels() -> Backend:
     from .triton import BACKEND
 
     return BACKEND
 
 
-def _forced_kernels(x: Tensor) -> Backend:
+def _forced_native(x: Tensor) -> Backend:
+    if x.device.type != 'cpu':
+        raise RuntimeError(
+            f'{VARIABLE}=native got a tensor on {x.device}: move it to the '
+            f'CPU or set {VARIABLE}=triton or torch'
+        )
+    failure = native_failure()
+    if failure:
+        raise RuntimeError(
+            f'{VARIABLE}=native cannot be had, because {failure}; set '
+            f'{VARIABLE}=torch'
+        )
+    return _native_kernels()
+
+
+def _forced_triton(x: Tensor) -> Backend:
     if not triton_serves():
         found = triton_version() or 'none'
         raise RuntimeError(
@@ -79,7 +137,7 @@ def _forced_kernels(x: Tensor) -> Backend:
             f'GPU, set {VARIABLE}=torch, or start with TRITON_INTERPRET=1 '
             'for the interpreter (slow)'
         )
-    return _kernels()
+    return _triton_kernels()
 
 
 def backend_for(x: Tensor) -> Backend:
@@ -87,7 +145,7 @@ def backend_for(x: Tensor) -> Backend:
 
     Raises:
         ValueError: if the environment variable holds no known choice.
-        RuntimeError: if it forces Triton where Triton cannot run.
+        RuntimeError: if it forces kernels where they cannot run.
     """
     choice = os.environ.get(VARIABLE, 'auto')
     if choice not in CHOICES:
@@ -97,5 +155,11 @@ def backend_for(x: Tensor) -> Backend:
     if choice == 'torch' or x.dtype == torch.float64 or x.numel() == 0:
         return PYTORCH
     if choice == 'triton':
-        return _forced_kernels(x)
-    return _kernels() if x.is_cuda and triton_serves() else PYTORCH
+        return _forced_triton(x)
+    if choice == 'native':
+        return _forced_native(x)
+    if x.is_cuda and triton_serves():
+        return _triton_kernels()
+    if x.device.type == 'cpu' and _native_serves():
+        return _native_kernels()
+    return PYTORCH

@@ -141,7 +141,8 @@ def affine(x: Tensor, A: Tensor, b: Tensor, out: Tensor) -> None:
 def affine_gradients(grad: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients of the affine map's coefficients.
 
-    dA = sum over elements of g x^T, db = sum over elements of g.
+    dA = sum over elements of g x^T, db = sum over elements of g. x is taken
+    about its first element, again for the sake of digits.
 
     Args:
         grad: g, the gradient of the output, (N, E, c, M).
@@ -154,10 +155,14 @@ def affine_gradients(grad: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     options = {'dtype': compute_dtype(x), 'device': x.device}
     dA = torch.zeros(num_samples, entries, rows, rows, **options)
     db = torch.zeros(num_samples, entries, rows, **options)
+    shift = x[..., :1].to(dA.dtype)
     for block in _blocks(x):
-        block_grad, block_x = _matrices(grad, block), _matrices(x, block)
+        block_grad = _matrices(grad, block)
+        block_x = _matrices(x, block) - _entries(shift, x, block)
         dA[block[0]].flatten(0, 1).baddbmm_(block_grad, block_x.mT)
         db[block[0]].flatten(0, 1).add_(block_grad.sum(-1))
+    if x.shape[-1]:
+        dA += db.unsqueeze(-1) * shift.mT
     return dA, db
 
 

@@ -29,6 +29,24 @@ def merge_samples(sample: Moments) -> Moments:
     return Moments(mean, cov.unsqueeze(0) / count)
 
 
+def moments_backward(
+    moments: Moments, gradients: Moments, count: Tensor | int
+) -> tuple[Tensor, Tensor]:
+    """B and d of B x + d, what reaches the elements through their moments.
+
+    B = (dC + dC^T) / count, d = dm / count - B m.
+
+    Args:
+        moments: of a sample, or of the batch.
+        gradients: of these.
+        count: the number of elements behind them.
+    """
+    B = (gradients.cov + gradients.cov.mT) / count
+    # A statistic that a hard choice leaves out has B = 0 and may have m = NaN.
+    mean = torch.where(B.any(-1), moments.mean, 0)
+    return B, gradients.mean / count - (B @ mean.unsqueeze(-1)).squeeze(-1)
+
+
 def _layer_moments(sample: Moments) -> Moments:
     """``ln``: over all channels and elements of a sample (SN eq. 2, 4)."""
     mean = sample.mean.mean((1, 2), keepdim=True)

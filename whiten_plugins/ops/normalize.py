@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import Function
 
+from . import composed
 from .backend import Backend, backend_for
 from .blocks import compute_dtype
 from .distributed import (
@@ -22,8 +23,7 @@ from .distributed import (
     world_size,
 )
 from .layout import affine_view, dense, statistics_view
-from .mixing import merge_samples
-from .running import Running, update_running
+from .running import Running
 from .spec import BATCH_STATS, Moments, NormSpec
 from .transform import Parameters, TransformGradients
 
@@ -89,7 +89,8 @@ def _moments(
         rows = statistics_view(x, spec)
         sample = call.backend.moments(rows)
     if call.batch_training:
-        batch, total = merge_samples(sample), len(rows) * rows.shape[-1]
+        batch = call.backend.merge_samples(sample)
+        total = len(rows) * rows.shape[-1]
         if call.sync:
             batch, total = all_reduce_moments(batch, total, call.sync.group)
     elif spec.uses_batch:
@@ -107,8 +108,7 @@ def _through_moments(
 ) -> tuple[Tensor | None, Tensor | None]:
     """B, d of B x + d, what reaches the input through its moments.
 
-    The sum of (dC + dC^T)(x - m) / count + dm / count over the moments that
-    were taken from the input.
+    Summed over the moments that were taken from the input.
 
     Args:
         sample: moments of each sample, over ``size`` elements a row.
@@ -128,12 +128,7 @@ def _through_moments(
         paths.append((batch, from_batch, total))
     B = d = None
     for moments, gradient, count in paths:
-        slope = (gradient.cov + gradient.cov.mT) / count
-        mean = moments.mean
-        if call.spec.hard:  # what was not chosen has slope 0, and may be NaN
-            mean = mean.nan_to_num()
-        shift = (slope @ mean.unsqueeze(-1)).squeeze(-1)
-        shift = gradient.mean / count - shift
+        slope, shift = call.backend.moments_backward(moments, gradient, count)
         B, d = (slope, shift) if B is None else (B + slope, d + shift)
     return B, d
 
@@ -167,7 +162,9 @@ class _Normalize(Function):
             )
             if call.batch_training:
                 second = W if call.spec.running == 'matrix' else batch.cov
-                update_running(running, batch.mean, second, call.momentum)
+                call.backend.update_running(
+                    running, batch.mean, second, call.momentum
+                )
             y = torch.empty_like(x)
             rows_of_x, rows_of_y = (affine_view(v, call.spec) for v in (x, y))
             call.backend.affine(rows_of_x, A, b, rows_of_y)
@@ -221,7 +218,14 @@ class _Normalize(Function):
         return dx, *gradients.parameters
 
 
-@torch.compiler.disable
+def _is_exported() -> bool:
+    """Whether a tracer records what is called, to run it elsewhere."""
+    if torch.jit.is_tracing():
+        return True
+    # Before torch 2.7 there is torch.jit's tracer alone.
+    return getattr(torch.compiler, 'is_exporting', bool)()
+
+
 def normalize(
     x: Tensor,
     parameters: Parameters,
@@ -258,6 +262,21 @@ def normalize(
     Raises:
         ValueError: if every statistic would be taken over one element.
     """
+    if _is_exported() and not (training and spec.uses_batch):
+        return composed.normalize(x, parameters, spec, running)
+    return _normalize(x, parameters, spec, running, training, momentum, sync)
+
+
+@torch.compiler.disable
+def _normalize(
+    x: Tensor,
+    parameters: Parameters,
+    spec: NormSpec,
+    running: Running | None,
+    training: bool,
+    momentum: float,
+    sync: Sync | None,
+) -> Tensor:
     processes = world_size(sync.group) if sync else 1
     sync = sync if processes > 1 else None
     batch_training = training and (x.numel() > 0 or sync is not None)

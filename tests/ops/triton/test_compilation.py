@@ -124,3 +124,22 @@ def test_compiles(compiled, tmp_path):
 @pytest.mark.parametrize('name', NORMS)
 def test_all_compile(name, dtype, memory_format, compiled, tmp_path):
     check(name, dtype, memory_format, compiled, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'case, shape',
+    [
+        (Case('SN'), (1, 1, 1, 2)),
+        (Case('SN'), (2, 1, 1, 1)),
+        (Case('SW', dict(sw_type=5)), (2, 16, 1, 1)),
+        (Case('SW', dict(sw_type=5, hard=True, T=1)), (1, 3, 7)),
+        (Case('GW', dict(num_groups=2)), (1, 2, 7)),
+    ],
+    ids=str,
+)
+def test_sizes_of_one_compile(case, shape, compiled):
+    """Triton makes a constant of every 1 that it is given."""
+    x = torch.zeros(shape, requires_grad=True)
+    case.norm(shape[1])(x).sum().backward()
+    assert compiled

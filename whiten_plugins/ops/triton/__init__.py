@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 from .. import blocks
 from ..backend import Backend
+from ..mixing import merge_samples, moments_backward
+from ..running import update_running
 from . import gradients, linear, stage, statistics
 from .tuning import MAX_ROWS
 
@@ -30,11 +32,14 @@ def _limited(kernel: Callable, reference: Callable) -> Callable:
 
 BACKEND = Backend(
     moments=_limited(statistics.moments, blocks.moments),
+    merge_samples=merge_samples,
+    transform=stage.transform,
+    update_running=update_running,
     affine=_limited(linear.affine, blocks.affine),
     affine_gradients=_limited(
         gradients.affine_gradients, blocks.affine_gradients
     ),
-    input_gradient=_limited(linear.input_gradient, blocks.input_gradient),
-    transform=stage.transform,
     transform_backward=stage.transform_backward,
+    moments_backward=moments_backward,
+    input_gradient=_limited(linear.input_gradient, blocks.input_gradient),
 )
