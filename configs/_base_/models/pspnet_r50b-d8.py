@@ -1,0 +1,4 @@
+# r50b is mmseg's name for the stem with one 7×7 convolution, which the
+# published checkpoints have.
+_base_ = 'mmseg::_base_/models/pspnet_r50-d8.py'
+model = dict(backbone=dict(type='ResNet'))

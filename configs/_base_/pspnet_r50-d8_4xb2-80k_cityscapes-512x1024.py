@@ -1,0 +1,5 @@
+_base_ = [
+    'mmseg::pspnet/pspnet_r50-d8_4xb2-80k_cityscapes-512x1024.py',
+    './whiten_plugins.py',
+]
+optim_wrapper = _base_.no_norm_decay

@@ -1,0 +1,3 @@
+# SN Table 7, fine-tuned from SN (8,4).
+_base_ = './deeplab_r50b-d8-sn8x2_sn-all_8xb2-400e_cityscapes-713x713.py'
+model = dict(pretrained='checkpoints/resnet50_sn8x4.pth')

@@ -1,0 +1,7 @@
+_base_ = '../_base_/deeplabv3_r50-d8_4xb4-80k_ade20k-512x512.py'
+norm_cfg = dict(type='SyncSN')
+model = dict(
+    backbone=dict(norm_cfg=norm_cfg),
+    decode_head=dict(norm_cfg=norm_cfg),
+    auxiliary_head=dict(norm_cfg=norm_cfg),
+)

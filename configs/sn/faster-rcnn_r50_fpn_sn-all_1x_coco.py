@@ -1,0 +1,7 @@
+_base_ = '../_base_/faster-rcnn_r50_fpn_1x_coco.py'
+norm_cfg = dict(type='SN')
+model = dict(
+    backbone=dict(norm_cfg=norm_cfg),
+    neck=dict(norm_cfg=norm_cfg),
+    roi_head=dict(bbox_head=dict(norm_cfg=norm_cfg)),
+)

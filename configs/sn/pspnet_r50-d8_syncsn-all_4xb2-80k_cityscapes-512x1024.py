@@ -1,0 +1,7 @@
+_base_ = '../_base_/pspnet_r50-d8_4xb2-80k_cityscapes-512x1024.py'
+norm_cfg = dict(type='SyncSN')
+model = dict(
+    backbone=dict(norm_cfg=norm_cfg),
+    decode_head=dict(norm_cfg=norm_cfg),
+    auxiliary_head=dict(norm_cfg=norm_cfg),
+)

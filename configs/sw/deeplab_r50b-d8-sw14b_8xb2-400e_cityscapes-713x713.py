@@ -1,0 +1,6 @@
+# SW supplement B, C: 14 layers of SW^b.
+_base_ = './deeplab_r50b-d8-sw14a_8xb2-400e_cityscapes-713x713.py'
+model = dict(
+    pretrained='checkpoints/resnet50_sw14b.pth',
+    backbone=dict(whiten_cfg=dict(sw_type=5)),
+)

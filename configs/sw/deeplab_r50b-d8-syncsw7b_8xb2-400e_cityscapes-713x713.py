@@ -1,0 +1,3 @@
+# SW supplement B, C: 7 layers of SW^b, batch statistics of all GPUs.
+_base_ = './deeplab_r50b-d8-sw7b_8xb2-400e_cityscapes-713x713.py'
+model = dict(backbone=dict(whiten_cfg=dict(type='SyncSW')))

@@ -1,0 +1,8 @@
+_base_ = '../_base_/deeplabv3_r50-d8_4xb4-80k_ade20k-512x512.py'
+# The pooled map of 1×1 has no statistic of one image but 'ln': type 3.
+norm_cfg = dict(type='SW', sw_type=3)
+model = dict(
+    backbone=dict(norm_cfg=norm_cfg),
+    decode_head=dict(norm_cfg=norm_cfg),
+    auxiliary_head=dict(norm_cfg=norm_cfg),
+)

@@ -1,0 +1,158 @@
+"""The grid and the papers' rows: each config builds what the table intends."""
+
+import re
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+
+from whiten_plugins.census import norm_census, pooling_warnings
+
+from .grid import CONFIGS, INTENT, QUIET, build, load
+
+pytest.importorskip('mmdet')
+pytest.importorskip('mmseg')
+
+pytestmark = QUIET
+FAMILIES = ('sn', 'sw', 'gw', 'bw')
+PARTS = {
+    'backbone.': 'backbone',
+    'neck.': 'neck',
+    'roi_head.shared_head.': 'shared_head',
+    'roi_head.bbox_head.': 'bbox_head',
+    'roi_head.mask_head.': 'mask_head',
+    'decode_head.': 'decode_head',
+    'auxiliary_head.': 'auxiliary_head',
+}
+# Twins of a default row: another checkpoint, statistics shared between
+# processes, or another data set for the same architecture and norm.
+TWIN = re.compile(
+    r'-sn8x(4|32)_|-syncsw\d+[ab]_|-sw\d+[ab]_8xb2-400e'
+    r'|deeplabv3_.*_cityscapes|pspnet_r50-d8_.*_ade20k'
+)
+
+
+def _rows(names):
+    return [
+        pytest.param(n, marks=pytest.mark.slow) if TWIN.search(n) else n
+        for n in names
+    ]
+
+
+@pytest.fixture(scope='module', params=_rows(INTENT))
+def built(request):
+    """A config of the table, its row, and its whole model without data."""
+    name, cfg = request.param, load(request.param)
+    return SimpleNamespace(
+        name=name, cfg=cfg, model=build(cfg), intent=INTENT[name]
+    )
+
+
+def _count(cell):
+    """``'11 SN† + 42 SN'`` as a Counter."""
+    terms = (term.split() for term in cell.split(' + ') if term)
+    return Counter({kind: int(count) for count, kind in terms})
+
+
+def _part(name):
+    return next((p for key, p in PARTS.items() if name.startswith(key)), name)
+
+
+def _kind(row):
+    """The type of a norm as the table writes it."""
+    sw_type = len(row.statistics) if row.type.endswith('SW') else ''
+    return f'{row.type}{sw_type}{"" if row.trainable else "†"}'
+
+
+def test_every_config_is_in_the_table():
+    files = {
+        str(path.relative_to(CONFIGS).with_suffix(''))
+        for family in FAMILIES
+        for path in CONFIGS.glob(f'{family}/*.py')
+    }
+    assert files == set(INTENT)
+
+
+def test_the_norms_are_those_of_the_table(built):
+    rows = norm_census(built.model, built.cfg)
+    found = {part: Counter() for part in PARTS.values()}
+    for row in rows:
+        found.setdefault(_part(row.name), Counter())[_kind(row)] += 1
+    intent = built.intent
+    assert found == {part: _count(intent.get(part, '')) for part in found}
+    for row in rows:
+        assert row.source != 'built in', row
+        if row.type.removeprefix('Sync') in ('SN', 'SW', 'ItN', 'BN'):
+            assert row.evaluating != row.trainable, row
+        if row.type.endswith('SN'):
+            assert row.statistics == ('in', 'ln', 'bn'), row
+        elif row.type == 'GW':
+            assert row.groups[0] == min(64, row.channels), row
+        elif row.type.endswith(('SW', 'ItN')):
+            assert row.groups[1] == 16, row
+
+
+def test_no_norm_is_warned_of(built):
+    assert pooling_warnings(built.model, built.cfg) == []
+
+
+def test_only_what_the_table_says_is_decayed(built):
+    cfg, intent = built.cfg, built.intent
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        groups = build_optim_wrapper(built.model, cfg.optim_wrapper)
+    settings = {
+        id(parameter): (group['lr'], group['weight_decay'])
+        for group in groups.param_groups
+        for parameter in group['params']
+    }
+    norms = {row.name for row in norm_census(built.model)}
+    lr, decay = float(intent['lr']), float(intent['weight_decay'])
+    for name, parameter in built.model.named_parameters():
+        expected = (lr, decay)
+        if intent['not_decayed'] == 'norms':
+            if name.rpartition('.')[0] in norms:
+                expected = (lr, 0.0)
+        elif name.endswith('bias'):
+            expected = (2 * lr, 0.0)
+        if parameter.requires_grad:
+            assert settings[id(parameter)] == expected, name
+    assert groups.optimizer.defaults['momentum'] == 0.9
+
+
+def test_the_training_settings_are_those_of_the_table(built):
+    cfg, intent = built.cfg, built.intent
+    number, unit = intent['length'].split()
+    key = {'epochs': 'max_epochs', 'iterations': 'max_iters'}[unit]
+    assert cfg.train_cfg[key] == int(number)
+    assert cfg.param_scheduler[-1].end == int(number)
+    assert cfg.param_scheduler[-1].by_epoch == (unit == 'epochs')
+    assert cfg.train_dataloader.batch_size == int(intent['images_per_gpu'])
+    backbone = cfg.model.backbone
+    pretrained = (backbone.get('init_cfg') or {}).get('checkpoint')
+    assert (cfg.model.get('pretrained') or pretrained or '') == (
+        intent['pretrained']
+    )
+    assert 'whiten_plugins' in cfg.custom_imports.imports
+
+
+def test_the_name_says_batch_schedule_and_size(built):
+    name, cfg = built.name, built.cfg
+    batch = re.search(r'_(\d)xb(\d)-', name)
+    gpus, images = map(int, batch.groups()) if batch else (8, 2)
+    assert cfg.train_dataloader.batch_size == images
+    if 'auto_scale_lr' in cfg:
+        assert cfg.auto_scale_lr.base_batch_size == gpus * images
+    times, length = re.search(r'[-_](\d+)([xke])_', name).groups()
+    if length == 'x':
+        assert cfg.train_cfg.max_epochs == 12 * int(times)
+    elif length == 'k':
+        assert cfg.train_cfg.max_iters == 1000 * int(times)
+    else:
+        epochs = cfg.train_cfg.max_iters * gpus * images / 2975
+        assert round(epochs) == int(times)
+    crop = re.search(r'(\d+)x(\d+)$', name)
+    if crop:
+        size = tuple(map(int, crop.groups()))
+        assert tuple(cfg.model.data_preprocessor.size) == size
