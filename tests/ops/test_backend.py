@@ -57,10 +57,10 @@ def compiled(monkeypatch):
     backend._native_serves.cache_clear()
 
 
-@pytest.mark.parametrize('choice', [None, 'auto', 'native'])
+@pytest.mark.parametrize('choice', [None, '', 'auto', 'native'])
 def test_native_kernels_serve_the_cpu(choice, force, compiled):
     compiled(None)
-    if choice:
+    if choice is not None:
         force(choice)
     assert backend_for(torch.ones(8)) is NATIVE
 

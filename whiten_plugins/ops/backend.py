@@ -4,7 +4,7 @@ The environment variable ``WHITEN_PLUGINS_BACKEND`` forces ``torch``,
 ``native`` or ``triton``. Unset or ``auto``, Triton serves tensors on a GPU
 where version 3 or newer is installed, the C++ kernels tensors on a CPU where
 a compiler makes them, PyTorch everything else. float64 and empty tensors are
-PyTorch's in any case.
+PyTorch's in any case, and so is what the kernels hand on (see their packages).
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def backend_for(x: Tensor) -> Backend:
         ValueError: if the environment variable holds no known choice.
         RuntimeError: if it forces kernels where they cannot run.
     """
-    choice = os.environ.get(VARIABLE, 'auto')
+    choice = os.environ.get(VARIABLE) or 'auto'
     if choice not in CHOICES:
         raise ValueError(
             f'{VARIABLE} must be one of {", ".join(CHOICES)}; got {choice!r}'

@@ -11,6 +11,8 @@ from whiten_plugins.ops.native import build
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     monkeypatch.delenv('CXX', raising=False)
+    quick = ('-O0' if flag == '-O3' else flag for flag in build._FLAGS)
+    monkeypatch.setattr(build, '_FLAGS', tuple(quick))
     return tmp_path / 'whiten_plugins' / 'kernels'
 
 
@@ -57,6 +59,20 @@ def test_named_compiler_that_is_missing(library, monkeypatch):
         library()
 
 
+def test_named_compiler_with_options(library, monkeypatch):
+    monkeypatch.setenv('CXX', 'env c++ -w')
+    assert ctypes.CDLL(str(library())).affine
+
+
+def test_compiler_that_does_not_run(library, tmp_path, monkeypatch):
+    path = tmp_path / 'compiler'
+    path.write_bytes(b'\x7fELF of another machine')
+    path.chmod(0o755)
+    monkeypatch.setenv('CXX', str(path))
+    with pytest.raises(build.BuildError, match='compiler does not run'):
+        library()
+
+
 def test_failed_compilation_leaves_nothing(
     library, cache, tmp_path, monkeypatch
 ):
@@ -69,5 +85,15 @@ def test_failed_compilation_leaves_nothing(
 
 def test_cache_that_cannot_be_written(library, tmp_path, monkeypatch):
     (tmp_path / 'whiten_plugins').write_text('a file')
-    with pytest.raises(build.BuildError, match='cannot write'):
+    with pytest.raises(build.BuildError, match='cannot write.*XDG_CACHE_HOME'):
+        library()
+
+
+def test_no_home(library, monkeypatch):
+    def nowhere():
+        raise RuntimeError('Could not determine home directory.')
+
+    monkeypatch.delenv('XDG_CACHE_HOME')
+    monkeypatch.setattr(build.Path, 'home', nowhere)
+    with pytest.raises(build.BuildError, match='home.*XDG_CACHE_HOME'):
         library()

@@ -1,13 +1,16 @@
 """The compiled passes give what PyTorch gives in float64."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
 
 from whiten_plugins.ops import blocks
 from whiten_plugins.ops.native import passes
 
-# (N, E, c, M): one row and many, edges of tiles, blocks and registers,
-# entries that are cut into parts, and more rows than a tile is high.
+# (N, E, c, M): one row and many, edges of tiles, blocks and registers, and
+# more rows than a tile is high.
 SHAPES = [
     (2, 3, 1, 1),
     (2, 3, 1, 37),
@@ -101,25 +104,65 @@ def test_input_gradient(activations, shape, through_moments):
     assert_close(dx, expected)
 
 
-@pytest.mark.parametrize('threads', [1, 2, 3])
-def test_any_number_of_threads(threads):
+@pytest.fixture
+def set_threads():
     before = torch.get_num_threads()
-    x = torch.randn(1, 1, 4, 1 << 17)
-    torch.set_num_threads(threads)
-    try:
-        actual = passes.moments(x)
-    finally:
-        torch.set_num_threads(before)
-    assert_close(actual.cov, blocks.moments(x.double()).cov)
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize('kind', ['channels_last', 'bfloat16'])
-def test_pytorch_takes_what_the_kernels_do_not(kind, monkeypatch):
-    x = torch.randn(2, 1, 4, 6)
-    if kind == 'channels_last':
-        x = x.mT.contiguous().mT
-    else:
-        x = x.bfloat16()
+@pytest.mark.parametrize('threads', [1, 2, 3])
+def test_any_number_of_threads(threads, set_threads):
+    """Few entries are cut into parts, the last one shorter than others."""
+    set_threads(threads)
+    shape = (1, 2, 5, 20011)
+    x, grad = 3 + torch.randn(shape), torch.randn(shape)
+    A, b = coefficients(shape)
+    y, dx = torch.empty_like(x), torch.empty_like(x)
+    passes.affine(x, A, b, y)
+    passes.input_gradient(grad, x, A, A, b, dx)
+    actual = *passes.moments(x), *passes.affine_gradients(grad, x), y, dx
+    x, grad, A, b = (v.double() for v in (x, grad, A, b.unsqueeze(-1)))
+    expected = *blocks.moments(x), *blocks.affine_gradients(grad, x)
+    expected += A @ x + b, A.mT @ grad + A @ x + b
+    for value, wanted in zip(actual, expected):
+        assert_close(value, wanted)
+
+
+def test_two_callers_at_once(set_threads):
+    set_threads(2)
+    inputs = [k + torch.randn(2, 4, 8, 5000) for k in range(8)]
+    expected = [passes.moments(x) for x in inputs]
+    with ThreadPoolExecutor(2) as pool:
+        for actual, wanted in zip(pool.map(passes.moments, inputs), expected):
+            torch.testing.assert_close(actual, wanted)
+
+
+def test_nan_stays_in_its_entry():
+    x = torch.randn(2, 3, 4, 100)
+    x[0, 1, 2, 50] = torch.nan
+    mean, cov = passes.moments(x)
+    dA, db = passes.affine_gradients(x, x)
+    y = torch.empty_like(x)
+    passes.affine(x, *coefficients(x.shape), y)
+    for value in (mean, cov, dA, db, y):
+        touched = value.flatten(2).isnan().any(-1)
+        assert touched.nonzero().tolist() == [[0, 1]]
+    assert y[0, 1, :, 50].isnan().all() and y.isnan().sum() == 4
+
+
+@pytest.mark.parametrize(
+    'changed',
+    [
+        lambda x: x.mT.contiguous().mT,
+        torch.Tensor.bfloat16,
+        torch._neg_view,
+        FakeTensorMode().from_tensor,
+    ],
+    ids=['channels_last', 'bfloat16', 'negated', 'fake'],
+)
+def test_pytorch_takes_what_the_kernels_do_not(changed, monkeypatch):
+    x = changed(torch.randn(2, 1, 4, 6))
     called = []
     monkeypatch.setattr(blocks, 'moments', called.append)
     passes.moments(x)

@@ -159,6 +159,55 @@ def test_running_statistics(momentum):
     assert torch.equal(actual.mean[8:24], start[0][8:24])
 
 
+def test_running_statistics_count_as_changed():
+    """Autograd then refuses a backward that would read the old values."""
+    mean, cov = to(torch.float, random_moments(1, 4, 8))
+    buffers = Running(torch.zeros(32), torch.zeros(4, 8, 8))
+    before = [v._version for v in buffers]
+    between.update_running(buffers, mean, cov, 0.1)
+    assert all(v._version > old for v, old in zip(buffers, before))
+
+
+def test_statistic_left_out_by_a_hard_choice_may_be_nan():
+    norm = Case('SN', dict(hard=True)).norm(CHANNELS)
+    sample, batch, parameters = (to(torch.float, v) for v in inputs(norm))
+    sample.mean[1, 0] = torch.nan
+    for logits in parameters[2:]:
+        logits.copy_(torch.tensor([0.0, 0.0, 1.0]))  # in, ln, bn
+    arguments = sample, batch, parameters, norm.spec, norm.spec.stats
+    A, b, _ = stage.transform(*arguments)
+    _, gradients = stage.transform_backward(
+        *(torch.ones(SAMPLES, *v.shape[1:]) for v in (A, b)), *arguments
+    )
+    for values in ((A, b), *gradients):
+        assert all(v.isfinite().all() for v in values)
+    assert not any(v.any() for v in gradients.sample)
+
+
+def test_parameters_with_gaps_between_their_elements():
+    norm = Case('SW', dict(num_pergroup=8)).norm(CHANNELS)
+    moments = [to(torch.float, v) for v in inputs(norm)[:2]]
+    gapless = to(torch.float, inputs(norm)[2])
+    gaps = Parameters(*(v.repeat_interleave(2)[::2] for v in gapless))
+    options = norm.spec, norm.spec.stats
+    for actual, wanted in zip(
+        stage.transform(*moments, gaps, *options),
+        stage.transform(*moments, gapless, *options),
+    ):
+        torch.testing.assert_close(actual, wanted, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('left', ['weight', 'running_mean'])
+def test_norm_left_on_another_device(left):
+    norm = Case('SW', dict(num_pergroup=8)).norm(CHANNELS).eval()
+    values = getattr(norm, left).to('meta')
+    if left == 'weight':
+        values = torch.nn.Parameter(values)
+    setattr(norm, left, values)
+    with pytest.raises(RuntimeError, match='meta'):
+        norm(torch.randn(2, CHANNELS, 4, 4))
+
+
 @pytest.mark.parametrize('whitening', ['zca', 'pca'])
 def test_eigenvectors_are_pytorchs(whitening, monkeypatch):
     norm = Case('BW', dict(num_pergroup=8, whitening=whitening)).norm(CHANNELS)

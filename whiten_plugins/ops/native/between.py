@@ -6,11 +6,12 @@ from ctypes import byref
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import increment_version
 
 from .. import mixing, running
 from ..running import Running
 from ..spec import Moments
-from .library import MomentsOf, kernels
+from .library import MomentsOf, kernels, readable
 
 
 def _at(moments: Moments | Running) -> MomentsOf:
@@ -18,7 +19,7 @@ def _at(moments: Moments | Running) -> MomentsOf:
 
 
 def _serves(*tensors: Tensor) -> bool:
-    return all(v.dtype == torch.float32 and v.is_contiguous() for v in tensors)
+    return readable(*tensors) and all(v.is_contiguous() for v in tensors)
 
 
 def merge_samples(sample: Moments) -> Moments:
@@ -58,3 +59,5 @@ def update_running(
     kernels().update_running(
         _at(Moments(mean, second)), *mean.shape[1:], momentum, _at(buffers)
     )
+    for buffer in buffers:
+        increment_version(buffer)

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -21,9 +22,10 @@ _FOLDER = Path(__file__).parent
 _SOURCES = sorted(_FOLDER.glob('*.cpp'))
 _HEADERS = sorted(_FOLDER.glob('*.h'))
 _COMPILERS = ('c++', 'g++', 'clang++')
+_NATIVE = '-march' if platform.machine() == 'x86_64' else '-mcpu'
 _FLAGS = (
     '-O3',
-    '-march=native',
+    f'{_NATIVE}=native',
     '-std=c++17',
     '-fopenmp',
     '-fPIC',
@@ -32,23 +34,26 @@ _FLAGS = (
     '-fno-trapping-math',
 )
 
+_REMEDY = 'XDG_CACHE_HOME may name a folder that can be written'
+
 
 class BuildError(RuntimeError):
     """The kernels cannot be compiled here; the message says why."""
 
 
-def _compiler() -> str:
-    named = os.environ.get('CXX')
+def _compiler() -> list[str]:
+    """What ``CXX`` names, also with options or a launcher before it."""
+    named = os.environ.get('CXX', '').strip()
     names = (named,) if named else _COMPILERS
     for name in names:
-        found = shutil.which(name)
-        if found:
-            return found
+        command = shlex.split(name)
+        if shutil.which(command[0]):
+            return command
     raise BuildError(f'no C++ compiler found ({", ".join(names)})')
 
 
 def _processor() -> str:
-    """What ``-march=native`` depends on."""
+    """What the compiler makes of ``native``."""
     try:
         lines = Path('/proc/cpuinfo').read_text().splitlines()
     except OSError:
@@ -58,15 +63,24 @@ def _processor() -> str:
 
 
 def _run(command: list[str]) -> str:
-    found = subprocess.run(command, capture_output=True, text=True)
+    try:
+        found = subprocess.run(
+            command, capture_output=True, text=True, errors='replace'
+        )
+    except OSError as error:
+        raise BuildError(f'{command[0]} does not run: {error}') from error
     if found.returncode:
         raise BuildError(f'{" ".join(command)} failed:\n{found.stderr}')
     return found.stdout
 
 
 def _cache() -> Path:
-    home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    return Path(home) / 'whiten_plugins' / 'kernels'
+    named = os.environ.get('XDG_CACHE_HOME')
+    try:
+        folder = Path(named) if named else Path.home() / '.cache'
+    except RuntimeError as error:
+        raise BuildError(f'{error} {_REMEDY}') from error
+    return folder / 'whiten_plugins' / 'kernels'
 
 
 @functools.cache
@@ -80,8 +94,8 @@ def library() -> Path:
     key = hashlib.sha256()
     for part in (
         *(path.read_bytes() for path in _SOURCES + _HEADERS),
-        _run([compiler, '--version']).encode(),
-        ' '.join(_FLAGS).encode(),
+        _run([*compiler, '--version']).encode(),
+        ' '.join([*compiler, *_FLAGS]).encode(),
         _processor().encode(),
     ):
         key.update(hashlib.sha256(part).digest())
@@ -92,8 +106,9 @@ def library() -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             made = Path(folder) / target.name
-            _run([compiler, *_FLAGS, *map(str, _SOURCES), '-o', str(made)])
+            _run([*compiler, *_FLAGS, *map(str, _SOURCES), '-o', str(made)])
             made.replace(target)
     except OSError as error:
-        raise BuildError(f'cannot write {target}: {error}') from error
+        message = f'cannot write {target}: {error}. {_REMEDY}'
+        raise BuildError(message) from error
     return target

@@ -7,12 +7,29 @@ import functools
 from collections.abc import Iterable
 from ctypes import POINTER, c_double, c_int, c_int64, c_void_p
 
+import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from ..spec import Moments
 from .build import BuildError, library
 
 STATISTICS = ('iw', 'in', 'ln', 'bw', 'bn')
+
+
+def readable(*tensors: Tensor | None) -> bool:
+    """Whether the kernels can follow the addresses of ``tensors``: float32
+    in this processor's memory, as it lies there."""
+    return all(
+        v is None
+        or (
+            v.dtype == torch.float32
+            and v.is_cpu
+            and type(v) in (Tensor, Parameter)  # FakeTensor has no memory
+            and not v.is_neg()
+        )
+        for v in tensors
+    )
 
 
 def addresses(tensors: Iterable[Tensor | None]) -> list[int | None]:

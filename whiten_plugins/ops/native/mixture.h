@@ -158,8 +158,9 @@ class Mixture {
   void cov(Index sample, Index group, float* out) const {
     const Ratios& w = cov_ratios(group);
     const Index rows = stage_.rows, square = stage_.square();
-    const float* own = stage_.sample.cov + index(sample, group * rows) * rows;
-    const float* batch = stage_.batch.cov + group * square;
+    const float* own =
+        stage_.sample.cov_from(index(sample, group * rows) * rows);
+    const float* batch = stage_.batch.cov_from(group * square);
     std::fill_n(out, square, 0.0f);
     for (const auto& [share, from] : {std::pair{w[kIw], own},
                                       std::pair{w[kBw], batch}})

@@ -22,7 +22,8 @@ class MixtureBackward {
       d_layer_mean += group_mean(n, g);
       d_layer_variance += group_cov(n, g);
     }
-    if (stage_.position[kLn] >= 0)
+    // Where a hard choice leaves ln out, the sample's mean may be NaN.
+    if (d_layer_mean != 0 || d_layer_variance != 0)
       layer(n, d_layer_mean, d_layer_variance);
   }
 
@@ -70,9 +71,9 @@ class MixtureBackward {
     auto& d_ratio = d_covs_[ratio_group(g)];
     const Index rows = stage_.rows, square = stage_.square();
     float* mixed = mixed_.cov + row(n, g) * rows;
-    const float* own = stage_.sample.cov + row(n, g) * rows;
-    const float* shared = stage_.batch.cov + g * square;
-    float* d_shared = batch_.cov ? batch_.cov + g * square : nullptr;
+    const float* own = stage_.sample.cov_from(row(n, g) * rows);
+    const float* shared = stage_.batch.cov_from(g * square);
+    float* d_shared = batch_.cov_from(g * square);
     double trace = 0;
     for (Index k = 0; k < square; k += rows + 1) {
       trace += mixed[k];

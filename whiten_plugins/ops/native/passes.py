@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .. import blocks
 from ..spec import Moments
-from .library import Shape, View, kernels
+from .library import Shape, View, kernels, readable
 
 
 def _view(x: Tensor) -> ctypes.Structure:
@@ -33,10 +33,9 @@ def _shape(x: Tensor):
     return byref(Shape((c_int64 * 4)(*x.shape)))
 
 
-def _serves(*views: Tensor) -> bool:
-    return all(
-        v.dtype == torch.float32 and (v.stride(-1) == 1 or v.shape[-1] == 1)
-        for v in views
+def _serves(*views: Tensor, coefficients: tuple[Tensor | None, ...] = ()):
+    return readable(*views, *coefficients) and all(
+        v.stride(-1) == 1 or v.shape[-1] == 1 for v in views
     )
 
 
@@ -56,7 +55,7 @@ def moments(x: Tensor) -> Moments:
 
 
 def affine(x: Tensor, A: Tensor, b: Tensor, out: Tensor) -> None:
-    if not _serves(x, out):
+    if not _serves(x, out, coefficients=(A, b)):
         return blocks.affine(x, A, b, out)
     kernels().affine(
         _view(x),
@@ -92,7 +91,7 @@ def input_gradient(
     d: Tensor | None,
     out: Tensor,
 ) -> None:
-    if not _serves(grad, x, out):
+    if not _serves(grad, x, out, coefficients=(A, B, d)):
         return blocks.input_gradient(grad, x, A, B, d, out)
     kernels().input_gradient(
         _view(grad),

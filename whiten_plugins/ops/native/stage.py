@@ -7,6 +7,7 @@ parameters of other precisions are PyTorch's.
 from __future__ import annotations
 
 from ctypes import byref
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -21,7 +22,10 @@ from .library import (
     Stage,
     addresses,
     kernels,
+    readable,
 )
+
+_Tensors = TypeVar('_Tensors', Moments, Parameters, None)
 
 
 def _serves(
@@ -33,8 +37,7 @@ def _serves(
 ) -> bool:
     if whitened or (spec.whitening != 'itn' and spec.num_rows > 1):
         return False
-    tensors = (*(sample or batch), *parameters)
-    return all(v is None or v.dtype == torch.float32 for v in tensors)
+    return readable(*(sample or ()), *(batch or ()), *parameters)
 
 
 def _stage(
@@ -82,7 +85,9 @@ def transform(
         return pytorch.transform(
             sample, batch, parameters, spec, active, whitened
         )
-    sample, batch = _contiguous(sample), _contiguous(batch)
+    sample, batch, parameters = (
+        _contiguous(v) for v in (sample, batch, parameters)
+    )
     stage = _stage(sample, batch, parameters, spec, active)
     mean, cov = sample or batch
     entries = stage.groups * stage.slots
@@ -97,8 +102,10 @@ def transform(
     return results
 
 
-def _contiguous(moments: Moments | None) -> Moments | None:
-    return moments and Moments(*(v.contiguous() for v in moments))
+def _contiguous(tensors: _Tensors) -> _Tensors:
+    return tensors and type(tensors)(
+        *(v if v is None else v.contiguous() for v in tensors)
+    )
 
 
 def transform_backward(
@@ -116,7 +123,9 @@ def transform_backward(
         return pytorch.transform_backward(
             dA, db, sample, batch, parameters, spec, active, whitened
         )
-    sample, batch = _contiguous(sample), _contiguous(batch)
+    sample, batch, parameters = (
+        _contiguous(v) for v in (sample, batch, parameters)
+    )
     stage = _stage(sample, batch, parameters, spec, active)
     entries = (stage.samples, stage.groups * stage.slots)
     dA, db = (v.sum_to_size(*entries, *v.shape[2:]) for v in (dA, db))
