@@ -5,8 +5,9 @@ _base_ = [
     'mmseg::_base_/default_runtime.py',
     './whiten_plugins.py',
 ]
+crop_size = _base_.crop_size
 model = dict(
-    data_preprocessor=dict(size=(450, 450)),
+    data_preprocessor=dict(size=crop_size),
     decode_head=dict(num_classes=150),
     auxiliary_head=dict(num_classes=150),
 )

@@ -44,7 +44,11 @@ test_pipeline = [
         ),
     ),
 ]
-train_dataloader = dict(batch_size=3, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(
+    batch_size=3,
+    sampler=dict(type='InfiniteSampler'),
+    dataset=dict(pipeline=train_pipeline),
+)
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 

@@ -2,8 +2,9 @@
 
 ``grid_intent.csv`` says for each config which norms stand in which part of
 the network. A cell counts norms by type: ``11 SN† + 42 SN`` are 11 frozen and
-42 trained ones; SW has its ``sw_type`` appended. The other columns are the
-training settings. The table was written from the papers, not from the models.
+42 trained ones; SW has its ``sw_type`` appended, and ``@sw14`` follows a norm
+that this ``whiten_at`` placed. The other columns are the training settings.
+The table was written from the papers, not from the models.
 """
 
 import csv

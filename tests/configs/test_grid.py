@@ -26,22 +26,14 @@ PARTS = {
     'decode_head.': 'decode_head',
     'auxiliary_head.': 'auxiliary_head',
 }
-# Twins of a default row: another checkpoint, statistics shared between
-# processes, or another data set for the same architecture and norm.
-TWIN = re.compile(
-    r'-sn8x(4|32)_|-syncsw\d+[ab]_|-sw\d+[ab]_8xb2-400e'
-    r'|deeplabv3_.*_cityscapes|pspnet_r50-d8_.*_ade20k'
-)
+MILESTONES = {
+    '12 epochs': [8, 11],
+    '24 epochs': [16, 22],
+    '120000 iterations': [80000],
+}
 
 
-def _rows(names):
-    return [
-        pytest.param(n, marks=pytest.mark.slow) if TWIN.search(n) else n
-        for n in names
-    ]
-
-
-@pytest.fixture(scope='module', params=_rows(INTENT))
+@pytest.fixture(scope='module', params=INTENT)
 def built(request):
     """A config of the table, its row, and its whole model without data."""
     name, cfg = request.param, load(request.param)
@@ -63,7 +55,10 @@ def _part(name):
 def _kind(row):
     """The type of a norm as the table writes it."""
     sw_type = len(row.statistics) if row.type.endswith('SW') else ''
-    return f'{row.type}{sw_type}{"" if row.trainable else "†"}'
+    frozen = '' if row.trainable else '†'
+    placement = row.source.partition('whiten_at=')[2]
+    at = f'@{placement}' if placement else ''
+    return f'{row.type}{sw_type}{frozen}{at}'
 
 
 def test_every_config_is_in_the_table():
@@ -135,6 +130,27 @@ def test_the_training_settings_are_those_of_the_table(built):
         intent['pretrained']
     )
     assert 'whiten_plugins' in cfg.custom_imports.imports
+
+
+def test_the_learning_rate_falls_by_steps_or_the_poly_policy(built):
+    fall, length = built.cfg.param_scheduler[-1], built.intent['length']
+    if 'auxiliary_head' in built.cfg.model:
+        assert (fall.type, fall.power) == ('PolyLR', 0.9)
+    else:
+        assert (fall.milestones, fall.gamma) == (MILESTONES[length], 0.1)
+
+
+def test_the_auxiliary_loss_weighs_four_tenths(built):
+    head = built.cfg.model.get('auxiliary_head')
+    assert head is None or head.loss_decode.loss_weight == 0.4
+
+
+def test_images_are_normalized_as_the_backbone_was_trained(built):
+    """Detectron's model takes BGR in 0 to 255, all others torchvision's."""
+    images = built.cfg.model.data_preprocessor
+    detectron = 'detectron' in built.intent['pretrained']
+    std = [1.0] * 3 if detectron else [58.395, 57.12, 57.375]
+    assert (images.std, images.bgr_to_rgb) == (std, not detectron)
 
 
 def test_the_name_says_batch_schedule_and_size(built):

@@ -3,10 +3,11 @@
 # code it names flips. Sizes in tests are the shorter side, the longer one at
 # most 1000, as in that code.
 _base_ = 'mmseg::_base_/datasets/ade20k.py'
+crop_size = (450, 450)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', reduce_zero_label=True),
-    dict(type='Resize', scale=(450, 450), keep_ratio=False),
+    dict(type='Resize', scale=crop_size, keep_ratio=False),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs'),
 ]

@@ -16,6 +16,7 @@ train_pipeline = [
     dict(type='PhotoMetricDistortion'),
     dict(type='PackSegInputs'),
 ]
+img_ratios = [1.0, 1.25, 1.5, 1.75]
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
@@ -23,7 +24,7 @@ tta_pipeline = [
         transforms=[
             [
                 dict(type='Resize', scale_factor=ratio, keep_ratio=True)
-                for ratio in (1.0, 1.25, 1.5, 1.75)
+                for ratio in img_ratios
             ],
             [dict(type='LoadAnnotations')],
             [dict(type='PackSegInputs')],
