@@ -1,8 +1,14 @@
-"""Shows which statistics every SN and SW layer of a checkpoint chose."""
+"""Shows which statistics every SN and SW layer chose."""
 
 import argparse
 
-from whiten_plugins.ratios.report import write_report
+from whiten_plugins.ratios.report import (
+    DEFAULT_FORMATS,
+    FORMATS,
+    write_report,
+)
+from whiten_plugins.runner import load_config
+from whiten_plugins.runner.arguments import CfgOptionsAction
 
 
 def main() -> None:
@@ -11,22 +17,52 @@ def main() -> None:
         'checkpoints',
         nargs='+',
         metavar='CHECKPOINT',
-        help='training checkpoint or state dict; several are shown together',
+        help='training checkpoint, state dict, or work directory, whose '
+        'epochs show the training; several are shown side by side',
+    )
+    parser.add_argument(
+        '--config',
+        help='config of the network: finds the order of its layers and '
+        'their receptive fields',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=CfgOptionsAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config, as for training',
     )
     parser.add_argument(
         '--out',
-        required=True,
         metavar='DIR',
-        help='folder for ratios.csv, ratios.json and ratios.png',
+        help='folder for the report (default: ratios, in the first work '
+        'directory or beside the first checkpoint)',
+    )
+    parser.add_argument(
+        '--format',
+        type=lambda text: text.split(','),
+        default=DEFAULT_FORMATS,
+        metavar='LIST',
+        help=f'what to write, some of {",".join(FORMATS)} (default: '
+        f'{",".join(DEFAULT_FORMATS)})',
     )
     parser.add_argument(
         '--overwrite',
         action='store_true',
-        help='replace these files if they are there already',
+        help='replace files of an earlier report in the folder',
     )
     args = parser.parse_args()
+    if args.cfg_options and not args.config:
+        parser.error('--cfg-options needs --config')
     try:
-        files = write_report(**vars(args))
+        config = args.config and load_config(args.config, args.cfg_options)
+        files = write_report(
+            args.checkpoints,
+            args.out,
+            config=config,
+            formats=args.format,
+            overwrite=args.overwrite,
+        )
     except (ValueError, OSError) as error:
         parser.exit(2, f'{parser.prog}: error: {error}\n')
     for file in files:

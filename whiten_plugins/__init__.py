@@ -4,14 +4,25 @@ Importing this package registers every norm and tool in mmengine's root
 registries, so that ``norm_cfg=dict(type='SW')`` works in any config.
 """
 
-from . import backbones, norm_eval, norms, optim, placement, safe_globals
+from . import (
+    backbones,
+    calibration,
+    norm_eval,
+    norms,
+    optim,
+    placement,
+    ratios,
+    safe_globals,
+)
 
 __version__ = '0.1.0'
 __all__ = [
     'backbones',
+    'calibration',
     'norm_eval',
     'norms',
     'optim',
     'placement',
+    'ratios',
     'safe_globals',
 ]

@@ -122,3 +122,10 @@ default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=100, max_keep_ckpts=1),
 )
 log_processor = dict(by_epoch=False)
+custom_hooks = [dict(type='RatioHook', interval=20)]
+visualizer = dict(
+    vis_backends=[
+        dict(type='LocalVisBackend'),
+        dict(type='TensorboardVisBackend'),
+    ]
+)

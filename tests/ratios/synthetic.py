@@ -1,4 +1,6 @@
-"""Checkpoints with chosen or random ratio logits."""
+"""Checkpoints and trainings with chosen or random ratio logits."""
+
+import json
 
 import torch
 
@@ -34,6 +36,11 @@ def layer(name, mean, var=None, kind='SN'):
     return {f'{name}.{key}': value for key, value in state.items()}
 
 
+def convolution(name, size):
+    """State dict of a square convolution."""
+    return {f'{name}.weight': torch.zeros(C, C, size, size)}
+
+
 def network(names=DETECTOR, num_stats=3, kind='SN', seed=0):
     """State dict of many layers with random logits."""
     generator = torch.Generator().manual_seed(seed)
@@ -44,8 +51,33 @@ def network(names=DETECTOR, num_stats=3, kind='SN', seed=0):
     return state
 
 
-def save(path, *states, config=None):
+def save(path, *states, config=None, **meta):
     """Write state dicts as one mmengine checkpoint; returns its path."""
     merged = {k: v for state in states for k, v in state.items()}
-    torch.save({'meta': {'cfg': config}, 'state_dict': merged}, path)
+    meta = {'cfg': config, **meta}
+    torch.save({'meta': meta, 'state_dict': merged}, path)
     return path
+
+
+def save_history(folder, names, snapshots, stats=('in', 'ln', 'bn')):
+    """Write a ratio history; `snapshots` are (iter, epoch, mean, var)."""
+    layers = [dict(name=name, type='SN', stats=stats) for name in names]
+    header = dict(
+        format='whiten_plugins.ratio_history', version=1, layers=layers
+    )
+    rows = [
+        dict(zip(('iter', 'epoch', 'mean', 'var'), snapshot))
+        for snapshot in snapshots
+    ]
+    text = ''.join(json.dumps(row) + '\n' for row in (header, *rows))
+    (folder / 'ratio_history.jsonl').write_text(text)
+    return folder
+
+
+def training(folder, times=(100, 200, 400), names=DETECTOR, **kwargs):
+    """A work directory with a checkpoint at each iteration."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for time in times:
+        state = network(names, seed=time, **kwargs)
+        save(folder / f'iter_{time}.pth', state, iter=time, epoch=0)
+    return folder

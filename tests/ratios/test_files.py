@@ -6,17 +6,17 @@ import json
 import pytest
 import torch
 
-from whiten_plugins.ratios import read_ratios
+from whiten_plugins.ratios import read_run
 from whiten_plugins.ratios.files import to_csv, to_json
 
-from .synthetic import DETECTOR, layer, network, save
+from .synthetic import DETECTOR, layer, network, save, training
 
 
 @pytest.fixture
 def reports(tmp_path):
     sn, sw = network(seed=1), network(num_stats=2, kind='SW', seed=2)
     paths = save(tmp_path / 'sn.pth', sn), save(tmp_path / 'sw.pth', sw)
-    return [read_ratios(path) for path in paths]
+    return [read_run(path) for path in paths]
 
 
 def test_csv_rows_equal_the_softmax(reports):
@@ -51,13 +51,58 @@ def test_json_layers_equal_the_softmax(reports):
             expected = dict(zip(item['stats'], logits.softmax(0).tolist()))
             assert item[panel] == pytest.approx(expected)
     assert sn['averages']['backbone']['layers'] == 6
+    assert sn['averages_by_stage']['layer1']['layers'] == 4
     assert sn['notes'] == []
+
+
+def test_json_compares_checkpoints_with_the_first(reports):
+    (change,) = json.loads(to_json(reports))['changes']
+    assert change['from'] == str(reports[0].path)
+    moved = [row['moved'] for row in change['layers']]
+    assert len(moved) == 2 * len(DETECTOR)
+    assert moved == pytest.approx(
+        [1.0] * len(moved)
+    )  # SN and SW mix other statistics
+
+
+def test_training_has_its_snapshots(tmp_path):
+    run = read_run(training(tmp_path, times=(10, 20)))
+    rows = list(csv.DictReader(to_csv([run]).splitlines()))
+    assert [row['iter'] for row in rows] == ['10'] * 11 + ['20'] * 11
+    assert rows[0]['checkpoint'] == str(tmp_path / 'iter_10.pth')
+    (item,) = json.loads(to_json([run]))['checkpoints']
+    first, second = item['snapshots']
+    assert (first['iter'], second['iter']) == (10, 20)
+    assert first['changed_choices'] is None
+    logits = [
+        torch.stack(
+            [network(seed=t)[f'{n}.{m}_weight'] for m in ('mean', 'var')]
+        ).argmax(1)
+        for t in (10, 20)
+        for n in DETECTOR
+    ]
+    changed = [
+        name
+        for name, old, new in zip(DETECTOR, logits, logits[len(DETECTOR) :])
+        if not torch.equal(old, new)
+    ]
+    assert second['changed_choices'] == changed
+    assert second['averages'] == item['averages']
+
+
+def test_infinite_divergence_is_null(tmp_path):
+    config = "model = dict(norm_cfg=dict(type='SN', hard=True))"
+    state = layer('bn1', [1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
+    path = save(tmp_path / 'hard.pth', state, config=config)
+    (item,) = json.loads(to_json([read_run(path)]))['checkpoints']
+    assert item['layers'][0]['divergence'] is None
+    assert item['split_choices'] == ['bn1']
 
 
 def test_json_has_every_ratio_group(tmp_path):
     logits = torch.tensor([[0.0, 1.0, 2.0], [3.0, 0.0, 0.0]])
     path = save(tmp_path / 'groups.pth', layer('bn1', logits, logits + 1))
-    text = to_json([read_ratios(path)])
+    text = to_json([read_run(path)])
     (item,) = json.loads(text)['checkpoints'][0]['layers']
     rows = logits.double().softmax(1)
     for panel in ('mean', 'var'):

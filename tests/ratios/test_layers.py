@@ -5,16 +5,16 @@ import torch
 from torch import nn
 
 from whiten_plugins.norms import SN, SW
-from whiten_plugins.ratios import CheckpointError, read_ratios
+from whiten_plugins.ratios import CheckpointError, read_run
 
-from .synthetic import DETECTOR, layer, network, save
+from .synthetic import DETECTOR, convolution, layer, network, save
 
 
 @pytest.fixture
 def read(tmp_path):
     def read(*states, config=None):
         path = save(tmp_path / 'checkpoint.pth', *states, config=config)
-        return read_ratios(path)
+        return read_run(path)
 
     return read
 
@@ -55,7 +55,7 @@ def test_report_equals_the_ratios_of_the_module(norm, tmp_path):
     path = tmp_path / 'network.pth'
     torch.save(nn.Sequential(nn.Conv2d(3, 8, 1), norm).state_dict(), path)
 
-    (found,) = read_ratios(path).layers
+    (found,) = read_run(path).layers
 
     assert found.name == '1'
     assert found.type == type(norm).__name__
@@ -130,23 +130,24 @@ def test_hard_layers_are_one_hot(read):
     assert found.var == {'bw': 1, 'iw': 0}
 
 
-def test_averages_by_part_and_over_all(read):
-    report = read(
-        layer('backbone.bn1', [0.0, 0.0], [0.0, 50.0], 'SW'),
-        layer('backbone.layer1.0.bn1', [50.0, 0.0], [0.0, 50.0], 'SW'),
-        layer('neck.convs.0.bn', [50.0, 0.0, 0.0], [0.0, 0.0, 50.0]),
-    )
-    averages = report.averages()
-    assert list(averages) == ['backbone', 'neck', 'all']
-    assert averages['backbone']['layers'] == 2
-    assert averages['backbone']['mean'] == pytest.approx(
-        {'bw': 0.75, 'iw': 0.25}
-    )
-    # A statistic that a layer does not mix has no share of it.
-    assert averages['all']['mean'] == pytest.approx(
-        {'bw': 0.5, 'iw': 1 / 6, 'in': 1 / 3, 'ln': 0, 'bn': 0}
-    )
-    assert sum(averages['all']['var'].values()) == pytest.approx(1)
+def test_kernel_is_that_of_the_convolution_before(read):
+    logits = [0.0, 1.0, 2.0]
+    state = {}
+    for conv, size, norm in (
+        ('conv1', 7, 'bn1'),
+        ('layer1.0.conv1', 1, 'layer1.0.bn1'),
+        ('layer1.0.conv2', 3, 'layer1.0.bn2'),
+        ('layer1.0.downsample.0', 1, 'layer1.0.downsample.1'),
+        ('neck.convs.0.conv', 3, 'neck.convs.0.bn'),
+    ):
+        state |= convolution(conv, size) | layer(norm, logits)
+    state |= layer('head.bn', logits)
+    found = read(state).layers
+    assert [item.kernel and item.kernel[0] for item in found] == [
+        *(7, 1, 3, 1, 3),
+        None,
+    ]
+    assert [item.shortcut for item in found] == [0, 0, 0, 1, 0, 0]
 
 
 @pytest.mark.parametrize(

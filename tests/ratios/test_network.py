@@ -2,7 +2,12 @@
 
 import pytest
 
-from whiten_plugins.ratios.network import locate, network_order
+from whiten_plugins.ratios.network import (
+    common_name,
+    is_shortcut,
+    locate,
+    network_order,
+)
 
 
 @pytest.mark.parametrize(
@@ -63,3 +68,10 @@ def test_norms_of_a_block_precede_its_shortcut():
 def test_order_outside_of_blocks_is_that_of_the_state_dict():
     names = ['neck.b.1', 'neck.a.0', 'neck.a.10', 'neck.a.2']
     assert network_order(names) == names
+
+
+def test_shortcuts_and_common_names():
+    assert is_shortcut('backbone.layer1.0.downsample.1')
+    assert not is_shortcut('backbone.layer1.0.bn1')
+    assert common_name('backbone.layer1.0.bn1') == 'layer1.0.bn1'
+    assert common_name('neck.convs.0.bn') == 'neck.convs.0.bn'

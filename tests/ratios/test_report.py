@@ -16,10 +16,15 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader
 
-from whiten_plugins.ratios.report import FILES
+from .synthetic import network, save, training
 
-from .synthetic import network, save
-
+FIGURES = ('averages', 'ratios', 'depth', 'divergence', 'hard')
+FILES = (
+    'report.html',
+    *(f'{name}.png' for name in FIGURES),
+    'ratios.csv',
+    'ratios.json',
+)
 TOOL = Path(__file__).parents[2] / 'tools' / 'ratios.py'
 
 
@@ -49,17 +54,61 @@ def test_table_and_files(run, checkpoint, tmp_path):
     code, text, _ = run(checkpoint, '--out', out)
     assert code == 0
     assert 'backbone.layer1.0.bn2' in text
-    assert text.splitlines()[-3:] == [str(out / name) for name in FILES]
+    assert text.splitlines()[-len(FILES) :] == [
+        str(out / name) for name in FILES
+    ]
     assert sorted(p.name for p in out.iterdir()) == sorted(FILES)
     width, height = Image.open(out / 'ratios.png').size
     assert width > height > 500
+
+
+def test_report_stands_in_the_work_directory_by_default(run, tmp_path):
+    work_dir = training(tmp_path / 'work')
+    code, text, _ = run(work_dir, '--format', 'csv')
+    assert code == 0
+    assert text.splitlines()[-1] == str(work_dir / 'ratios' / 'ratios.csv')
+    code, _, _ = run(work_dir / 'iter_400.pth', '--format', 'json')
+    assert code == 0
+    found = sorted(path.name for path in (work_dir / 'ratios').iterdir())
+    assert found == ['ratios.csv', 'ratios.json']
+
+
+def test_only_the_formats_asked_for(run, checkpoint, tmp_path):
+    out = tmp_path / 'out'
+    code, _, _ = run(checkpoint, '--out', out, '--format', 'svg,json')
+    assert code == 0
+    expected = [*(f'{name}.svg' for name in FIGURES), 'ratios.json']
+    assert sorted(p.name for p in out.iterdir()) == sorted(expected)
+    assert all(path.stat().st_size > 1000 for path in out.iterdir())
+
+
+def test_unknown_format(run, checkpoint, tmp_path):
+    out = tmp_path / 'out'
+    code, _, error = run(checkpoint, '--out', out, '--format', 'png,gif')
+    assert code == 2
+    assert "format 'gif'; known are html, png, svg, csv, json" in error
+    assert not out.exists()
+
+
+def test_cfg_options_without_a_config(run, checkpoint):
+    code, _, error = run(checkpoint, '--cfg-options', 'norm_cfg.type=SN')
+    assert code == 2
+    assert '--cfg-options needs --config' in error
+
+
+def test_missing_config_is_one_line(run, checkpoint, tmp_path):
+    code, _, error = run(checkpoint, '--config', tmp_path / 'no.py')
+    assert code == 2
+    assert error == (
+        f'ratios.py: error: no such config file: {tmp_path}/no.py\n'
+    )
 
 
 def test_several_checkpoints_stand_in_the_same_files(run, tmp_path):
     paths = [
         save(tmp_path / f'epoch_{i}.pth', network(seed=i)) for i in (1, 2)
     ]
-    code, text, _ = run(*paths, '--out', tmp_path)
+    code, text, _ = run(*paths, '--out', tmp_path, '--format', 'json')
     assert code == 0
     content = json.loads((tmp_path / 'ratios.json').read_text())
     found = [item['path'] for item in content['checkpoints']]
@@ -73,23 +122,25 @@ def test_existing_report_is_replaced_only_on_request(
     kept, mine = tmp_path / 'notes.txt', tmp_path / 'ratios.csv'
     kept.write_text('notes')
     mine.write_text('mine')
-    code, text, error = run(checkpoint, '--out', tmp_path)
+    code, text, error = run(checkpoint, '--out', tmp_path, '--format', 'csv')
     assert (code, text) == (2, '')
     assert str(mine) in error and '--overwrite' in error
     assert mine.read_text() == 'mine'
-    assert not (tmp_path / 'ratios.png').exists()
 
-    code, _, _ = run(checkpoint, '--out', tmp_path, '--overwrite')
+    code, _, _ = run(
+        checkpoint, '--out', tmp_path, '--format', 'csv', '--overwrite'
+    )
     assert code == 0
-    assert mine.read_text().startswith('checkpoint,layer,')
+    assert mine.read_text().startswith('checkpoint,iter,')
     assert kept.read_text() == 'notes'
 
 
-@pytest.mark.parametrize('bad', ['missing.pth', 'plain.pth', '.'])
+@pytest.mark.parametrize('bad', ['missing.pth', 'plain.pth', 'empty'])
 def test_bad_checkpoint_is_one_line_and_writes_nothing(
     bad, run, checkpoint, tmp_path
 ):
     torch.save({'conv1.weight': torch.ones(1)}, tmp_path / 'plain.pth')
+    (tmp_path / 'empty').mkdir()
     out = tmp_path / 'out'
     code, text, error = run(checkpoint, tmp_path / bad, '--out', out)
     assert (code, text) == (2, '')
@@ -118,12 +169,12 @@ def test_failed_write_leaves_nothing_half_written(
     write = Path.write_bytes
 
     def full_disk(path, content):
-        if path.suffix == '.png':
+        if path.suffix == '.json':
             raise OSError('No space left on device')
         return write(path, content)
 
     monkeypatch.setattr(Path, 'write_bytes', full_disk)
-    code, _, error = run(checkpoint, '--out', out)
+    code, _, error = run(checkpoint, '--out', out, '--format', 'csv,json')
     assert code == 2
     assert 'No space left' in error
     assert list(out.iterdir()) == []
@@ -164,9 +215,10 @@ def test_checkpoint_of_a_training_run(run, tmp_path):
         ).train()
     finally:
         MODELS.module_dict.pop('_Toy')
-    code, _, error = run(tmp_path / 'epoch_1.pth', '--out', tmp_path)
+    code, _, error = run(tmp_path / 'epoch_1.pth', '--format', 'json')
     assert (code, error) == (0, '')
-    content = json.loads((tmp_path / 'ratios.json').read_text())
+    text = (tmp_path / 'ratios' / 'ratios.json').read_text()
+    content = json.loads(text)
     (layer,) = content['checkpoints'][0]['layers']
     assert layer['name'] == 'backbone.1'
     assert layer['hard']

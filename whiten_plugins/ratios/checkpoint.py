@@ -5,7 +5,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,10 @@ class CheckpointError(ValueError):
     """A file that cannot be read as a checkpoint, or holds no ratios."""
 
 
+class PickleRefusedError(CheckpointError):
+    """A file with objects in it that could execute code."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """What the ratio report needs of a checkpoint file.
@@ -25,30 +29,41 @@ class Checkpoint:
         path: the file.
         state_dict: the weights, in the order of the
             file, without the ``module.`` of data-parallel wrappers.
-        config: the config as mmengine dumped it into
-            ``meta['cfg']``; Python text, not to be executed.
+        meta: what the file says about itself.
     """
 
     path: Path
     state_dict: dict[str, Tensor]
-    config: str | None = None
+    meta: Mapping = field(default_factory=dict)
+
+    @property
+    def config(self) -> str | None:
+        """The config as mmengine dumped it; Python text, not to be
+        executed."""
+        text = self.meta.get('cfg')
+        return text if isinstance(text, str) else None
 
 
-def load_checkpoint(path: str | Path) -> Checkpoint:
+def load_checkpoint(
+    path: str | Path, *, trust_pickle: bool = False
+) -> Checkpoint:
     """Read an mmengine training checkpoint or a plain state dict.
 
     Args:
         path: A file written by `torch.save`: a state dict, or
             a dict with one under ``state_dict`` or ``model``.
+        trust_pickle: load any object, which executes what the file says.
+            Default: False, weights only.
 
     Returns:
-        Checkpoint: Its weights, on the CPU, and its config text.
+        Checkpoint: Its weights, on the CPU, and its ``meta``.
 
     Raises:
+        PickleRefusedError: If it holds more than weights and plain values.
         CheckpointError: If there is no such file, or it is not a checkpoint.
     """
     path = Path(path)
-    content = _load(path)
+    content = _load(path, trust_pickle)
     if not isinstance(content, Mapping):
         raise CheckpointError(
             f'{path}: holds a {type(content).__name__}, not a state dict'
@@ -68,10 +83,11 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             f"{path}: no tensors found in it, nor under 'state_dict' or "
             f"'model'; expected a checkpoint or a state dict"
         )
-    return Checkpoint(path, weights, _config_text(content))
+    meta = content.get('meta')
+    return Checkpoint(path, weights, meta if isinstance(meta, Mapping) else {})
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path, trust_pickle: bool) -> Any:
     if path.is_dir():
         raise CheckpointError(
             f'{path}: is a directory; name a checkpoint file in it'
@@ -84,7 +100,7 @@ def _load(path: Path) -> Any:
             return torch.load(
                 path,
                 map_location='cpu',
-                weights_only=True,
+                weights_only=not trust_pickle,
                 # The optimizer's state is most of a training checkpoint:
                 # map the file, so that only what is used is read.
                 mmap=zipfile.is_zipfile(path),
@@ -92,22 +108,22 @@ def _load(path: Path) -> Any:
     except PermissionError as error:
         raise CheckpointError(f'{path}: cannot be read') from error
     except Exception as error:  # arbitrary bytes raise arbitrary errors
-        raise CheckpointError(f'{path}: {_reason(error)}') from error
+        raise _refusal(path, error) from error
 
 
-def _reason(error: Exception) -> str:
+def _refusal(path: Path, error: Exception) -> CheckpointError:
+    if isinstance(error, (ImportError, AttributeError)):
+        return CheckpointError(
+            f'{path}: needs the code that wrote it: {error}'
+        )
     refused = re.search(
         r'Unsupported (?:global: GLOBAL|class) ([\w.]+)', str(error)
     )
     if refused is None:
-        return 'not a PyTorch checkpoint, or a damaged one'
-    return (
-        f'holds a {refused[1]} object, which is not loaded from an '
+        return CheckpointError(
+            f'{path}: not a PyTorch checkpoint, or a damaged one'
+        )
+    return PickleRefusedError(
+        f'{path}: holds a {refused[1]} object, which is not loaded from an '
         f"untrusted file; save its 'state_dict' alone"
     )
-
-
-def _config_text(content: Mapping) -> str | None:
-    meta = content.get('meta')
-    text = meta.get('cfg') if isinstance(meta, Mapping) else None
-    return text if isinstance(text, str) else None

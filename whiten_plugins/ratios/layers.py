@@ -1,18 +1,16 @@
 """The importance ratios of every SN and SW layer of a checkpoint."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..norms.switchable import SN_STATS, SW_STATS
 from ..ops import importance_ratios
-from .checkpoint import CheckpointError, load_checkpoint
+from .checkpoint import Checkpoint, CheckpointError
 from .config import NormSetting, find_settings, settings_of
-from .network import locate, network_order
+from .network import is_shortcut, locate, network_order
 
 _MEAN, _VAR = '.mean_weight', '.var_weight'
 UNNAMED = 'stat'
@@ -31,6 +29,10 @@ class LayerRatios:
         var_groups: those of the (co)variances.
         tied: whether one set of logits serves for both.
         hard: whether the ratios are one-hot.
+        kernel: height and width of the convolution before it; None where
+            the checkpoint does not tell.
+        receptive_field: pixels of the image that it sees, 'image' or 'RoI'
+            after pooling those as a whole; None where it was not traced.
     """
 
     name: str
@@ -40,11 +42,18 @@ class LayerRatios:
     var_groups: list[list[float]]
     tied: bool = False
     hard: bool = False
+    kernel: tuple[int, int] | None = None
+    receptive_field: int | str | None = None
 
     @property
     def part(self) -> str:
         """The part of the network it belongs to, e.g. 'backbone'."""
         return locate(self.name)[0]
+
+    @property
+    def shortcut(self) -> bool:
+        """Whether it stands in the shortcut of a residual block."""
+        return is_shortcut(self.name)
 
     @property
     def mean(self) -> dict[str, float]:
@@ -57,51 +66,7 @@ class LayerRatios:
         return dict(zip(self.stats, _average(self.var_groups)))
 
 
-@dataclass(frozen=True)
-class CheckpointRatios:
-    """The layers of one checkpoint in network order.
-
-    Attributes:
-        path: the checkpoint file.
-        layers: its SN and SW layers.
-        notes: what the checkpoint leaves open.
-    """
-
-    path: Path
-    layers: list[LayerRatios]
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def stats(self) -> tuple[str, ...]:
-        """The statistics that any of the layers mixes."""
-        return tuple(
-            dict.fromkeys(s for layer in self.layers for s in layer.stats)
-        )
-
-    def averages(self) -> dict[str, dict]:
-        """Average the ratios over the layers of each part, as SN Fig. 1(a).
-
-        A statistic that a layer does not mix counts as 0 there, so averages
-        sum to 1 also where a part has layers of different types.
-
-        Returns:
-            dict[str, dict]: By part, then 'all': the number of 'layers' and
-            the average ratios 'mean' and 'var', a dict by statistic each.
-        """
-        parts: dict[str, list[LayerRatios]] = {}
-        for layer in self.layers:
-            parts.setdefault(layer.part, []).append(layer)
-        return {
-            part: {
-                'layers': len(layers),
-                'mean': _average_by_stat(layer.mean for layer in layers),
-                'var': _average_by_stat(layer.var for layer in layers),
-            }
-            for part, layers in {**parts, 'all': self.layers}.items()
-        }
-
-
-def read_ratios(path: str | Path) -> CheckpointRatios:
+def read_layers(checkpoint: Checkpoint) -> list[LayerRatios]:
     """Read the importance ratios of a checkpoint.
 
     The ratios are the softmax of a layer's logits (SN eq. 5), or one-hot
@@ -110,17 +75,16 @@ def read_ratios(path: str | Path) -> CheckpointRatios:
     layers take the names from the config, by default in, ln, bn.
 
     Args:
-        path: an mmengine training checkpoint or a state dict.
+        checkpoint: weights and config text.
 
     Returns:
-        CheckpointRatios: The layers in network order.
+        list[LayerRatios]: In network order, as far as names tell it.
 
     Raises:
-        CheckpointError: If the file is no checkpoint, has no SN or SW
-            layer, or has logits that are not ratios of either.
+        CheckpointError: If there is no SN or SW layer, or one has logits
+            that are not ratios of either.
     """
-    checkpoint = load_checkpoint(path)
-    weights = checkpoint.state_dict
+    weights, path = checkpoint.state_dict, checkpoint.path
     names = [k[: -len(_MEAN)] for k in weights if k.endswith(_MEAN)]
     if not names:
         raise CheckpointError(
@@ -128,18 +92,35 @@ def read_ratios(path: str | Path) -> CheckpointRatios:
             f'{len(weights)} tensors)'
         )
     settings = find_settings(checkpoint.config)
+    kernels = _kernels(weights)
     try:
-        layers = [
-            _read_layer(name, weights, settings)
+        return [
+            _read_layer(name, weights, settings, kernels.get(name))
             for name in network_order(names)
         ]
     except CheckpointError as error:
         raise CheckpointError(f'{path}: {error}') from None
-    return CheckpointRatios(Path(path), layers, _notes(layers))
+
+
+def _kernels(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, int]]:
+    """The kernel of the convolution that was registered before each layer
+    in the same module, which is the one it normalizes."""
+    kernels, latest = {}, {}
+    for key, weight in weights.items():
+        module = key.rpartition('.')[0]
+        parent = module.rpartition('.')[0]
+        if key.endswith('.weight') and weight.dim() == 4:
+            latest[parent] = tuple(weight.shape[2:])
+        elif key.endswith(_MEAN) and parent in latest:
+            kernels[module] = latest[parent]
+    return kernels
 
 
 def _read_layer(
-    name: str, weights: Mapping[str, Tensor], settings: list[NormSetting]
+    name: str,
+    weights: Mapping[str, Tensor],
+    settings: list[NormSetting],
+    kernel: tuple[int, int] | None,
 ) -> LayerRatios:
     if not name.isprintable():  # it would reach the terminal
         raise CheckpointError(f'{name!r}: not a module name')
@@ -168,6 +149,7 @@ def _read_layer(
         *groups,
         tied=name + _VAR not in weights,
         hard=hard,
+        kernel=kernel,
     )
 
 
@@ -203,26 +185,3 @@ def _type(name: str, num_stats: int, weights: Mapping[str, Tensor]) -> str:
 
 def _average(rows: list[list[float]]) -> list[float]:
     return [sum(column) / len(rows) for column in zip(*rows)]
-
-
-def _average_by_stat(ratios: Iterable[dict[str, float]]) -> dict[str, float]:
-    ratios = list(ratios)
-    stats = dict.fromkeys(stat for layer in ratios for stat in layer)
-    return {
-        stat: sum(layer.get(stat, 0.0) for layer in ratios) / len(ratios)
-        for stat in stats
-    }
-
-
-def _notes(layers: list[LayerRatios]) -> list[str]:
-    unnamed = Counter(
-        len(layer.stats)
-        for layer in layers
-        if layer.stats[0].startswith(UNNAMED)
-    )
-    return [
-        f'{count} SN layer(s) mix {num_stats} statistics, but the checkpoint '
-        f'does not say which: {UNNAMED}1 is that of the first logit, and so '
-        f'on.'
-        for num_stats, count in unnamed.items()
-    ]

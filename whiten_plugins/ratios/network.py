@@ -1,6 +1,7 @@
 """Where a layer stands in a detector or segmentor, told from its name."""
 
 import re
+from collections.abc import Iterable
 
 # The first match counts; a lookahead keeps what is not a prefix.
 _PARTS = {
@@ -51,11 +52,24 @@ def locate(name: str) -> tuple[str, str, str]:
     return part, stage, re.sub(r'\.bn$|(?<=downsample)\.\d+$', '', label)
 
 
-def network_order(names: list[str]) -> list[str]:
-    """Sort layer names as the network runs them.
+def is_shortcut(name: str) -> bool:
+    """Whether a layer stands in the shortcut of a residual block."""
+    return '.downsample.' in name
+
+
+def common_name(name: str) -> str:
+    """The name that a backbone's layer has in a detector as well as in the
+    classifier it was pre-trained in."""
+    return name.removeprefix('backbone.')
+
+
+def network_order(names: Iterable[str]) -> list[str]:
+    """Sort layer names as most networks run them.
 
     Modules are registered in the order of the network, except that inside a
     residual block the numbered norms come first and the shortcut's last.
+    Heads that branch out may run in another order: see
+    `forward.trace_forward`.
 
     Args:
         names: names in the order of the state dict.
@@ -63,6 +77,7 @@ def network_order(names: list[str]) -> list[str]:
     Returns:
         list[str]: The same names in network order.
     """
+    names = list(names)
     first_seen: dict[str, int] = {}
     keys = {}
     for index, name in enumerate(names):
@@ -73,7 +88,7 @@ def network_order(names: list[str]) -> list[str]:
         number = re.search(r'(\d+)$', name)
         keys[name] = (
             first_seen.setdefault(block[1], index),
-            'downsample' in name,
+            is_shortcut(name),
             int(number[1]) if number else 0,
         )
     return sorted(names, key=keys.__getitem__)

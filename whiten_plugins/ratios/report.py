@@ -1,41 +1,50 @@
-"""From checkpoints to a table on the terminal and files in a folder."""
+"""From checkpoints to tables on the terminal and files in a folder."""
 
-import io
 import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
+from mmengine.config import Config
 from rich.console import Console
 
+from .charts import make_figures, static
 from .checkpoint import CheckpointError
-from .figure import draw_ratios
 from .files import to_csv, to_json
-from .layers import read_ratios
-from .table import print_table
+from .forward import trace_forward
+from .html import render
+from .runs import Run, arrange, read_run
+from .table import print_changes, print_run
 
-FILES = ('ratios.csv', 'ratios.json', 'ratios.png')
-DPI = 200
-MAX_PIXELS = 2**16 - 1  # a side, of matplotlib's PNG writer
+FORMATS = ('html', 'png', 'svg', 'csv', 'json')
+DEFAULT_FORMATS = ('html', 'png', 'csv', 'json')
 
 
 def write_report(
     checkpoints: Sequence[str | Path],
-    out: str | Path,
+    out: str | Path | None = None,
     *,
+    config: Config | None = None,
+    formats: Sequence[str] = DEFAULT_FORMATS,
     overwrite: bool = False,
     console: Console | None = None,
 ) -> list[Path]:
     """Print the ratios of checkpoints and write them to a folder.
 
-    Nothing is written unless all checkpoints could be read.
+    Nothing is written unless all checkpoints could be read and all files
+    could be made.
 
     Args:
-        checkpoints: checkpoint files, in the order
-            in which to show them.
-        out: folder for ``ratios.csv``, ``ratios.json`` and
-            ``ratios.png``; made if missing. Other files in it stay.
+        checkpoints: checkpoint files and work directories, in the order in
+            which to show them.
+        out: folder for ``report.html``, ``ratios.csv``, ``ratios.json`` and
+            a picture of each figure; made if missing. Other files in it
+            stay. Default: ``ratios`` in the first work directory, or beside
+            the first checkpoint.
+        config: config of the network, which is built and run once to find
+            the order of its layers and their receptive fields. Default:
+            none, the order is that of the names.
+        formats: which of 'html', 'png', 'svg', 'csv' and 'json' to write.
         overwrite: replace these files if they exist. Default: False.
         console: where to print. Default: the terminal.
 
@@ -44,53 +53,85 @@ def write_report(
 
     Raises:
         CheckpointError: If a checkpoint cannot be read or holds no ratios,
-            or is given twice.
+            is given twice, or does not belong to the config.
+        ConfigError: If the network of the config cannot be built or run.
         OSError: If the folder cannot be written, or a file exists in it and
             is not to be overwritten.
+        ValueError: If a format is not known.
     """
     console = console or Console()
-    files = [Path(out) / name for name in FILES]
-    _check_free(files, overwrite)
-    twice = {str(c) for c in checkpoints if list(checkpoints).count(c) > 1}
-    if twice:
-        raise CheckpointError(f'given twice: {", ".join(sorted(twice))}')
-    reports = [read_ratios(path) for path in checkpoints]
-    contents = (
-        to_csv(reports).encode(),
-        to_json(reports).encode(),
-        _png(draw_ratios(reports)),
-    )
-    _write(files, contents)
-    for ratios in reports:
-        print_table(ratios, console)
-    return files
-
-
-def _check_free(files: list[Path], overwrite: bool) -> None:
-    folder = files[0].parent
+    _check_formats(formats)
+    _check_distinct(checkpoints)
+    folder = Path(out) if out is not None else _default_folder(checkpoints[0])
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f'{folder}: is a file, not a folder')
+    runs = [read_run(path) for path in checkpoints]
+    if config is not None:
+        fields = trace_forward(config)
+        runs = [arrange(run, fields) for run in runs]
+    contents = _contents(runs, formats)
+    if not overwrite:
+        _check_free(folder, contents)
+    _write(folder, contents)
+    for run in runs:
+        print_run(run, console)
+    print_changes(runs, console)
+    return [folder / name for name in contents]
+
+
+def _check_formats(formats: Sequence[str]) -> None:
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown or not formats:
+        raise ValueError(
+            f'format {", ".join(map(repr, unknown)) or "missing"}; known are '
+            f'{", ".join(FORMATS)}'
+        )
+
+
+def _check_distinct(checkpoints: Sequence[str | Path]) -> None:
+    names = [str(path) for path in checkpoints]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise CheckpointError(f'given twice: {", ".join(sorted(twice))}')
+
+
+def _default_folder(checkpoint: str | Path) -> Path:
+    path = Path(checkpoint)
+    return (path if path.is_dir() else path.parent) / 'ratios'
+
+
+def _contents(runs: Sequence[Run], formats: Sequence[str]) -> dict[str, bytes]:
+    figures = make_figures(runs)
+    contents = {}
+    if 'html' in formats:
+        contents['report.html'] = render(runs, figures).encode()
+    for suffix in ('png', 'svg'):
+        if suffix in formats:
+            for figure in figures:
+                name = f'{figure.name}.{suffix}'
+                contents[name] = static.save(figure, suffix)
+    if 'csv' in formats:
+        contents['ratios.csv'] = to_csv(runs).encode()
+    if 'json' in formats:
+        contents['ratios.json'] = to_json(runs).encode()
+    return contents
+
+
+def _check_free(folder: Path, contents: dict[str, bytes]) -> None:
+    files = [folder / name for name in contents]
     taken = [str(file) for file in files if os.path.lexists(file)]
-    if taken and not overwrite:
+    if taken:
         raise FileExistsError(
             f'{", ".join(taken)}: already there; choose another folder or '
             f'add --overwrite'
         )
 
 
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    longest = max(figure.get_size_inches())
-    figure.savefig(buffer, dpi=min(DPI, MAX_PIXELS // longest), format='png')
-    return buffer.getvalue()
-
-
-def _write(files: list[Path], contents: Sequence[bytes]) -> None:
+def _write(folder: Path, contents: dict[str, bytes]) -> None:
     """Writes all files under other names before the first takes its own."""
-    folder = files[0].parent
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix='.ratios-', dir=folder) as made:
-        for file, content in zip(files, contents):
-            (Path(made) / file.name).write_bytes(content)
-        for file in files:
-            os.replace(Path(made) / file.name, file)
+        for name, content in contents.items():
+            (Path(made) / name).write_bytes(content)
+        for name in contents:
+            os.replace(Path(made) / name, folder / name)

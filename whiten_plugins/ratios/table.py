@@ -1,70 +1,115 @@
-"""The ratio report as a table on the terminal."""
+"""The ratio report as tables on the terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .layers import CheckpointRatios
+from .charts.names import letters, moment_names, time_title
 from .palette import COLORS
+from .runs import Run
+from .summary import MOMENTS, averages_by_part, changed_choices, changes
+
+MAX_CHANGES = 10  # rows of the table of changes
 
 
-def ratio_table(ratios: CheckpointRatios) -> Table:
-    """Tabulate the ratios of a checkpoint, a row a layer.
+def ratio_table(run: Run) -> Table:
+    """Tabulate the ratios of a run's last snapshot, a row a layer.
 
     Each part of the network starts with its averages; the largest ratio of
     a row is emphasized. A statistic that a layer does not mix is left blank.
-
-    Args:
-        ratios: the ratios of one checkpoint.
-
-    Returns:
-        Table: To be printed with rich.
     """
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column('layer', overflow='fold')
-    table.add_column('type', no_wrap=True)
-    for panel in ('mean', 'var'):
-        for stat in ratios.stats:
-            header = Text(f'{panel}\n{stat}', style=COLORS[stat])
+    table = _table('layer', 'type')
+    for moment in MOMENTS:
+        for stat in run.stats:
+            header = Text(f'{moment}\n{stat}', style=COLORS[stat])
             table.add_column(header, justify='right', no_wrap=True)
-    averages = ratios.averages()
-    for part, layers in groupby(ratios.layers, key=lambda item: item.part):
+    averages = averages_by_part(run.layers)
+    for part, layers in groupby(run.layers, key=lambda item: item.part):
         average = averages[part]
         count = Text(f'{part}: average of {average["layers"]}')
-        cells = _cells(average, ratios.stats)
-        table.add_row(count, '', *cells, style='bold')
+        table.add_row(count, '', *_cells(average, run.stats), style='bold')
         for layer in layers:
             shown = {'mean': layer.mean, 'var': layer.var}
             name = Text(f'  {layer.name}')
-            table.add_row(name, layer.type, *_cells(shown, ratios.stats))
+            table.add_row(name, layer.type, *_cells(shown, run.stats))
         table.add_section()
     return table
 
 
-def print_table(ratios: CheckpointRatios, console: Console) -> None:
-    """Print the ratios of a checkpoint and its notes.
+def change_table(first: Run, other: Run, titles: tuple[str, str]) -> Table:
+    """Tabulate the layers whose ratios differ most between two runs."""
+    names = moment_names([first, other])
+    table = _table('layer', 'ratios', 'statistic')
+    for header in (*titles, 'difference', 'moved'):
+        table.add_column(header, justify='right', no_wrap=True)
+    for change in changes(first.layers, other.layers)[:MAX_CHANGES]:
+        stat = change.stat
+        values = (change.before.get(stat, 0.0), change.after.get(stat, 0.0))
+        table.add_row(
+            Text(change.layer),
+            names[change.moment],
+            Text(stat, style=COLORS[stat]),
+            *(f'{value:.3f}' for value in values),
+            f'{change.difference(stat):+.3f}',
+            f'{change.distance:.3f}',
+        )
+    return table
 
-    Args:
-        ratios: the ratios of one checkpoint.
-        console: where to print them.
-    """
-    table = ratio_table(ratios)
-    if not console.is_terminal:
-        console.width = 1000  # a file has no width: fold nothing
-    console.print(Text(str(ratios.path)), style='bold', soft_wrap=True)
-    console.print(table)
-    for note in ratios.notes:
+
+def print_run(run: Run, console: Console) -> None:
+    """Print the ratios of a run, its choices over time and its notes."""
+    _unfold(console)
+    console.print(Text(str(run.path)), style='bold', soft_wrap=True)
+    console.print(ratio_table(run))
+    if len(run.snapshots) > 1:
+        middle = run.snapshots[(len(run.snapshots) - 1) // 2]
+        (changed,) = changed_choices([middle.layers, run.layers])
+        console.print(
+            Text(
+                f'{len(run.snapshots)} snapshots, {run.time_axis} '
+                f'{run.times[0]} to {run.times[-1]}; {len(changed)} of '
+                f'{len(run.layers)} layers changed their choice since '
+                f'{time_title(run, middle)}.'
+            )
+        )
+    for note in run.notes:
         console.print(Text(f'Note: {note}'))
     console.print()
 
 
+def print_changes(runs: Sequence[Run], console: Console) -> None:
+    """Print how each run differs from the first one."""
+    _unfold(console)
+    first, *others = runs
+    start, *ends = letters(runs)
+    for end, other in zip(ends, others):
+        title = f'{start} {first.path} → {end} {other.path}: largest changes'
+        console.print(Text(title), style='bold', soft_wrap=True)
+        console.print(change_table(first, other, (start, end)))
+        console.print()
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    first, *rest = columns
+    table.add_column(first, overflow='fold')
+    for column in rest:
+        table.add_column(column, no_wrap=True)
+    return table
+
+
+def _unfold(console: Console) -> None:
+    if not console.is_terminal:
+        console.width = 1000  # a file has no width: fold nothing
+
+
 def _cells(panels: dict[str, dict], stats: Iterable[str]) -> list[Text]:
     cells = []
-    for panel in ('mean', 'var'):
-        shares = panels[panel]
+    for moment in MOMENTS:
+        shares = panels[moment]
         largest = max(shares.values())
         for stat in stats:
             share = shares.get(stat)

@@ -1,0 +1,124 @@
+"""Batch average of a checkpoint, the work behind ``tools/calibrate.py``."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ..ratios.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from ..ratios.derived import check_out, save_derived
+from ..runner import build_runner
+from .average import BatchAverage, batch_average
+from .data import sample_loader
+
+
+def calibrate_checkpoint(
+    cfg: Config,
+    checkpoint: str | Path,
+    out: str | Path,
+    num_images: int,
+    *,
+    batch_size: int | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    console: Console | None = None,
+) -> BatchAverage:
+    """Write a checkpoint whose running statistics are batch averages.
+
+    :func:`~.average.batch_average` says which. Everything else in the state
+    dict stays. What is no weight is left out, but for ``meta``.
+
+    Args:
+        cfg: config of the training; ``launcher`` names the job launcher.
+        checkpoint: of the network in ``cfg``.
+        out: file to write.
+        num_images: training images to average over, in all processes.
+        batch_size: images a mini-batch of one process. Default: that of the
+            config.
+        seed: of everything random.
+        overwrite: replace ``out`` if it is there already.
+        console: where to show the progress. Default: the terminal.
+
+    Raises:
+        ValueError: if ``checkpoint`` is not of this network, the network has
+            no batch statistics, or so many images are not there.
+        OSError: if ``out`` cannot be written or is not to be overwritten.
+    """
+    if cfg.get('train_dataloader') is None:
+        raise ValueError(f'{cfg.filename}: has no train_dataloader')
+    out = Path(out)
+    check_out(out, Path(checkpoint), overwrite)
+    source = load_checkpoint(checkpoint)
+    with _quiet_runner(cfg) as runner:
+        model = runner.model
+        if is_model_wrapper(model):
+            model = model.module
+        _load(model, source)
+        trained = Runner.build_dataloader(cfg.train_dataloader, seed=seed)
+        loader = sample_loader(trained, num_images, batch_size, seed)
+        batches = _with_progress(loader, num_images, console or Console())
+        done = batch_average(model, batches, seed=seed)
+    if is_main_process():
+        weights = {k: v.cpu() for k, v in model.state_dict().items()}
+        save_derived(weights, source.meta, out)
+    return done
+
+
+@contextmanager
+def _quiet_runner(cfg: Config) -> Iterator[Runner]:
+    """A runner for its model, which logs and keeps nothing of its own."""
+    cfg.load_from, cfg.resume = None, False
+    cfg.custom_hooks = cfg.visualizer = None
+    cfg.log_level = 'WARNING'
+    with tempfile.TemporaryDirectory() as folder:
+        cfg.work_dir = folder
+        yield build_runner(cfg)
+
+
+def _load(model: nn.Module, source: Checkpoint) -> None:
+    try:
+        model.load_state_dict(source.state_dict)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
+        raise CheckpointError(
+            f'{source.path}: is not of the network in the config: '
+            f'{first[:200]}'
+        ) from None
+
+
+def _with_progress(
+    loader: DataLoader, num_images: int, console: Console
+) -> Iterator:
+    step = loader.batch_sampler.batch_size * get_world_size()
+    columns = (
+        TextColumn('{task.description}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn('left:'),
+        TimeRemainingColumn(),
+    )
+    shown = is_main_process()
+    with Progress(*columns, console=console, disable=not shown) as progress:
+        task = progress.add_task('training images', total=num_images)
+        for number, batch in enumerate(loader, start=1):
+            yield batch
+            progress.update(task, completed=min(number * step, num_images))

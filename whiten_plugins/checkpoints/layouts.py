@@ -1,0 +1,249 @@
+"""How published checkpoints name and shape what our ResNets hold.
+
+A layout is a row of a table; reading and writing are the same two functions
+for all. Names of ours are those of mmdet's and mmseg's ResNets, where each
+norm is ``bnK`` whatever its type and a deep stem is one ``stem`` sequence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from .errors import ConversionError
+
+State = dict[str, Tensor]
+
+ROWS = 0  # stands for the channels that are whitened together
+_IMAGE = (1, -1, 1, 1)
+_FLAT_IMAGE = (1, -1, 1)
+_GROUPED = (-1, ROWS, 1)
+
+MATRICES = ('running_cov', 'running_wm')
+COUNT = 'num_batches_tracked'
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a layout keeps its own norms; all others are plain BatchNorm.
+
+    Attributes:
+        norm: type of its own norms.
+        attribute: what they are called where ours are ``bn``.
+        tensors: their names of tensors, by ours, where they differ.
+        shapes: shapes of tensors that are (C,) with us.
+        needs: tensors that all of these norms have.
+        mixes: whether plain BatchNorms may stand beside them.
+        mark: what tells the layout: a pattern on keys, and the dimensions
+            of the tensor or None for any.
+    """
+
+    norm: str
+    attribute: str = 'bn'
+    tensors: Mapping[str, str] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    needs: tuple[str, ...] = ('weight', 'bias')
+    mixes: bool = True
+    mark: tuple[str, int | None] | None = None
+
+
+OURS = 'mm'
+TORCHVISION = 'torchvision'
+# Detection takes the first whose mark is found.
+LAYOUTS = {
+    'sw': Layout(
+        'SW',
+        attribute='sw',
+        tensors=dict(mean_weight='sw_mean_weight', var_weight='sw_var_weight'),
+        shapes=dict(running_mean=_GROUPED),
+        needs=('weight', 'bias', 'mean_weight', 'running_mean', 'running_cov'),
+        mark=(r'\.sw_mean_weight$', 1),
+    ),
+    'sn': Layout(
+        'SN',
+        attribute='sn',
+        shapes=dict(
+            weight=_IMAGE,
+            bias=_IMAGE,
+            running_mean=_FLAT_IMAGE,
+            running_var=_FLAT_IMAGE,
+        ),
+        needs=('weight', 'bias', 'mean_weight', 'var_weight'),
+        mixes=False,
+        mark=(r'(^|\.)sn\d+\.mean_weight$', 1),
+    ),
+    'itn': Layout(
+        'ItN',
+        shapes=dict(weight=_IMAGE, bias=_IMAGE, running_mean=_GROUPED),
+        needs=('weight', 'bias', 'running_mean', 'running_wm'),
+        mark=(r'(^|\.)bn\d+\.running_mean$', 3),
+    ),
+    'gw': Layout(
+        'GW',
+        shapes=dict(weight=_IMAGE, bias=_IMAGE),
+        mark=(r'(^|\.)bn\d+\.weight$', 4),
+    ),
+    OURS: Layout(
+        'BN',
+        mark=(r'(^|\.)(stem\..*|mean_weight|running_cov|running_wm)$', None),
+    ),
+    TORCHVISION: Layout('BN'),
+}
+
+# Deep stems outside of mmdet and mmseg are a sequence of their own up to the
+# last convolution.
+_DEEP_STEM = {
+    'conv1.0': 'stem.0',
+    'conv1.1': 'stem.1',
+    'conv1.3': 'stem.3',
+    'conv1.4': 'stem.4',
+    'conv1.6': 'stem.6',
+    'bn1': 'stem.7',
+}
+_PUBLISHED_STEM = {ours: theirs for theirs, ours in _DEEP_STEM.items()}
+
+
+def detect_layout(state: Mapping[str, Tensor], asked: str = 'auto') -> str:
+    """Tell the layout of a state dict from its keys and shapes.
+
+    Args:
+        state: a published state dict.
+        asked: the layout it should have, or 'auto'.
+
+    Returns:
+        str: A key of ``LAYOUTS``.
+
+    Raises:
+        ConversionError: if the layout is not the one asked for.
+    """
+    marked = (name for name in LAYOUTS if _has_mark(state, name))
+    found = next(marked, TORCHVISION if _only_batch_norms(state) else OURS)
+    # A BatchNorm ResNet of ours is torchvision's.
+    if asked in ('auto', found) or (asked, found) == (OURS, TORCHVISION):
+        return found if asked == 'auto' else asked
+    raise ConversionError(
+        f'--source {asked}: has no key that marks this layout; its keys and '
+        f'shapes are those of --source {found}'
+    )
+
+
+def _has_mark(state: Mapping[str, Tensor], layout: str) -> bool:
+    if LAYOUTS[layout].mark is None:
+        return False
+    pattern, dims = LAYOUTS[layout].mark
+    return any(
+        re.search(pattern, key) and dims in (None, value.dim())
+        for key, value in state.items()
+    )
+
+
+def _only_batch_norms(state: Mapping[str, Tensor]) -> bool:
+    norms = (key for key in state if re.search(r'(^|\.)bn\d+\.weight$', key))
+    return all(
+        key.replace('.weight', '.running_var') in state for key in norms
+    )
+
+
+def to_ours(state: Mapping[str, Tensor], name: str) -> State:
+    """Rename and reshape a published state dict to our keys and shapes.
+
+    Args:
+        state: the published state dict.
+        name: its layout.
+
+    Returns:
+        State: Views of the same tensors; keys that no layout knows stay.
+    """
+    layout = LAYOUTS[name]
+    tensors = {theirs: ours for ours, theirs in layout.tensors.items()}
+    deep_stem = 'conv1.0.weight' in state
+    ours = {}
+    for key, value in state.items():
+        module, _, tensor = key.rpartition('.')
+        module = re.sub(rf'(^|\.){layout.attribute}(\d+)$', r'\1bn\2', module)
+        if deep_stem:
+            module = _DEEP_STEM.get(module, module)
+        tensor = tensors.get(tensor, tensor)
+        if _has_shape(value, layout.shapes.get(tensor)):
+            value = value.flatten()
+        ours[f'{module}.{tensor}' if module else tensor] = value
+    return ours
+
+
+def _has_shape(value: Tensor, shape: tuple[int, ...] | None) -> bool:
+    if shape is None or value.dim() != len(shape):
+        return False
+    return all(want != 1 or got == 1 for got, want in zip(value.shape, shape))
+
+
+def to_published(
+    state: Mapping[str, Tensor], kinds: Mapping[str, str], name: str
+) -> State:
+    """Rename and reshape a state dict of ours to a published layout.
+
+    Args:
+        state: our state dict.
+        kinds: types of its norms, by module.
+        name: the layout.
+
+    Returns:
+        State: Views of the same tensors, in the same order.
+
+    Raises:
+        ConversionError: if the layout has no place for one of the norms.
+    """
+    layout = LAYOUTS[name]
+    for module, kind in kinds.items():
+        _check_norm(module, kind, state, name)
+    published = {}
+    for key, value in state.items():
+        module, _, tensor = key.rpartition('.')
+        own = layout.norm != 'BN' and kinds.get(module) == layout.norm
+        if own and tensor == COUNT:
+            continue  # none of the authors' own norms counts
+        renamed = _PUBLISHED_STEM.get(module, module)
+        if own:
+            if tensor in layout.shapes:
+                value = value.view(_shape(state, module, layout, tensor))
+            attribute = rf'\g<1>{layout.attribute}\2'
+            renamed = re.sub(r'(^|\.)bn(\d+)$', attribute, renamed)
+            tensor = layout.tensors.get(tensor, tensor)
+        published[f'{renamed}.{tensor}'] = value
+    return published
+
+
+def _shape(
+    state: Mapping[str, Tensor], module: str, layout: Layout, tensor: str
+) -> list[int]:
+    found = (state.get(f'{module}.{name}') for name in MATRICES)
+    rows = next((len(m[0]) for m in found if m is not None), None)
+    return [rows if n == ROWS else n for n in layout.shapes[tensor]]
+
+
+def _check_norm(
+    module: str, kind: str, state: Mapping[str, Tensor], name: str
+) -> None:
+    layout = LAYOUTS[name]
+    if kind == 'BN' and layout.mixes:
+        return
+    if kind != layout.norm:
+        holds = f'{layout.norm} and BN' if layout.mixes else layout.norm
+        holds = 'BN' if layout.norm == 'BN' else holds
+        raise ConversionError(
+            f'--to {name}: {module} is {kind}, but this layout holds {holds}'
+        )
+    for tensor in layout.needs:
+        if f'{module}.{tensor}' not in state:
+            raise ConversionError(
+                f'--to {name}: {module} has no {tensor}, which every '
+                f'{kind} of this layout has'
+            )
+    logits = state.get(f'{module}.mean_weight')
+    if logits is not None and logits.dim() > 1:
+        raise ConversionError(
+            f'--to {name}: {module} has ratio_groups={len(logits)}, but this '
+            f'layout holds one set of ratios a norm'
+        )

@@ -1,0 +1,113 @@
+"""The figures that are made of curves: receptive fields and dynamics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..layers import LayerRatios
+from ..runs import Run
+from ..summary import MOMENTS, average, by_part, by_receptive_field
+from .names import DIVERGENCE, capital, field_title, moment_names, run_titles
+from .spec import Curve, CurveChart, Figure, Panel, axis_end, finite
+
+
+def receptive_field_figure(runs: Sequence[Run]) -> Figure | None:
+    """Every layer over its receptive field, a row a run; None where no
+    layer's is known."""
+    names = moment_names(runs)
+    rows = []
+    for title, run in zip(run_titles(runs), runs):
+        layers = [
+            layer
+            for layer in run.layers
+            if isinstance(layer.receptive_field, int)
+        ]
+        if layers:
+            panels = [
+                Panel(
+                    f'{capital(names[moment])} ratios',
+                    title if len(runs) > 1 else 'ratio',
+                    _field_curves(layers, moment, run.stats),
+                )
+                for moment in MOMENTS
+            ]
+            rows.append(panels)
+    if not rows:
+        return None
+    return Figure(
+        'receptive_field',
+        'How far each layer sees',
+        'One point a layer and statistic, over the pixels of the image that '
+        'the layer sees through the convolutions and poolings before it.',
+        CurveChart(rows, 'receptive field in pixels', joined=False),
+    )
+
+
+def dynamics_figures(run: Run, letter: str) -> list[Figure]:
+    """The averages of parts, and of ranges of receptive fields, over the
+    snapshots of a run (SN Fig. 7, 10, 13); none for a single snapshot."""
+    if len(run.snapshots) == 1:
+        return []
+    figures = []
+    for key, title, grouping in (
+        ('parts', 'by part of the network', by_part),
+        ('fields', 'by receptive field', by_receptive_field),
+    ):
+        groups = grouping(run.layers)
+        if not groups:
+            continue
+        members = {
+            name: {layer.name for layer in layers}
+            for name, layers in {**groups, 'all': run.layers}.items()
+        }
+        figures.append(
+            Figure(
+                '_'.join(filter(None, ('dynamics', key, letter))),
+                f'The training {title} {letter}'.rstrip(),
+                'Average ratios of the layers of a group at each snapshot, '
+                'and below them the average divergence between mean and '
+                f'{moment_names([run])["var"]}.',
+                CurveChart(_dynamics(run, members), run.time_axis),
+            )
+        )
+    return figures
+
+
+def _field_curves(
+    layers: list[LayerRatios], moment: str, stats: Sequence[str]
+) -> list[Curve]:
+    curves = []
+    for stat in stats:
+        mixed = [layer for layer in layers if stat in layer.stats]
+        curves.append(
+            Curve(
+                stat,
+                [layer.receptive_field for layer in mixed],
+                [getattr(layer, moment)[stat] for layer in mixed],
+                [layer.name for layer in mixed],
+            )
+        )
+    return curves
+
+
+def _dynamics(run: Run, members: dict[str, set[str]]) -> list[list[Panel]]:
+    names = moment_names([run])
+    rows: list[list[Panel]] = [[], []]
+    divergences: list[Curve] = []
+    for group, inside in members.items():
+        series = [
+            average([i for i in snap.layers if i.name in inside])
+            for snap in run.snapshots
+        ]
+        for row, moment in zip(rows, MOMENTS):
+            curves = [
+                Curve(stat, run.times, [at[moment][stat] for at in series])
+                for stat in series[-1][moment]
+            ]
+            title = capital(field_title(group)) if moment == 'mean' else ''
+            row.append(Panel(title, f'{names[moment]} ratios', curves))
+        values = [finite(at[DIVERGENCE]) for at in series]
+        divergences.append(Curve(DIVERGENCE, run.times, values))
+    top = axis_end(value for curve in divergences for value in curve.y)
+    rows.append([Panel('', DIVERGENCE, [c], top) for c in divergences])
+    return rows

@@ -1,0 +1,57 @@
+"""What runs, groups and moments are called in figures and tables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..receptive_field import IMAGE, ROI
+from ..runs import Run, Snapshot
+
+DIVERGENCE = 'divergence'
+
+
+def letters(runs: Sequence[Run]) -> list[str]:
+    """A short label each, '' for a single run: A to Z, then 27 …"""
+    if len(runs) == 1:
+        return ['']
+    return [chr(65 + i) if i < 26 else str(i + 1) for i in range(len(runs))]
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """Name files by folder and file, or in full if that is ambiguous."""
+    names = ['/'.join(path.parts[-2:]) for path in paths]
+    distinct = len(set(names)) == len(names)
+    return names if distinct else [str(path) for path in paths]
+
+
+def run_titles(runs: Sequence[Run]) -> list[str]:
+    """Letter and short name of each run."""
+    names = short_names([run.path for run in runs])
+    return [f'{a}  {b}'.strip() for a, b in zip(letters(runs), names)]
+
+
+def moment_names(runs: Sequence[Run]) -> dict[str, str]:
+    """What 'mean' and 'var' are called: SW mixes covariances."""
+    kinds = {layer.type for run in runs for layer in run.layers}
+    spread = {'SN': 'variance', 'SW': 'covariance'}
+    both = spread[kinds.pop()] if len(kinds) == 1 else '(co)variance'
+    return {'mean': 'mean', 'var': both}
+
+
+def time_title(run: Run, snapshot: Snapshot) -> str:
+    """When a snapshot was taken, as 'iteration 400'."""
+    return f'{run.time_axis} {getattr(snapshot, run.time_axis)}'
+
+
+def capital(text: str) -> str:
+    """The text with a capital first letter, the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
+def field_title(name: str) -> str:
+    """A range of receptive fields in words."""
+    return f'whole {name}' if name in (IMAGE, ROI) else name
+
+
+def shares_text(shares: dict[str, float]) -> str:
+    """Ratios in words, as 'in 0.250, ln 0.750'."""
+    return ', '.join(f'{stat} {share:.3f}' for stat, share in shares.items())

@@ -1,0 +1,183 @@
+"""What the ratios of many layers say together: averages, divergence, hard
+choices and changes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from .layers import LayerRatios
+from .network import common_name, locate
+from .receptive_field import IMAGE, ROI
+
+MOMENTS = ('mean', 'var')
+FIELD_EDGES = (49, 99, 199, 299)  # pixels, as SN Fig. 7
+Groups = dict[str, list[LayerRatios]]
+
+
+def average(layers: Sequence[LayerRatios]) -> dict:
+    """Average the ratios over layers, as SN Fig. 1(a).
+
+    A statistic that a layer does not mix counts as 0 there, so averages sum
+    to 1 also where layers are of different types.
+
+    Returns:
+        dict: The number of 'layers' and the average ratios 'mean' and 'var',
+        a dict by statistic each, and the average 'divergence'.
+    """
+    found: dict = {'layers': len(layers)}
+    stats = dict.fromkeys(stat for layer in layers for stat in layer.stats)
+    for moment in MOMENTS:
+        shares = [getattr(layer, moment) for layer in layers]
+        found[moment] = {
+            stat: sum(share.get(stat, 0.0) for share in shares) / len(layers)
+            for stat in stats
+        }
+    found['divergence'] = sum(map(divergence, layers)) / len(layers)
+    return found
+
+
+def averages_by_part(layers: Sequence[LayerRatios]) -> dict[str, dict]:
+    """The `average` of each part of the network, then that of 'all'."""
+    groups = {**by_part(layers), 'all': layers}
+    return {name: average(group) for name, group in groups.items()}
+
+
+def by_part(layers: Iterable[LayerRatios]) -> Groups:
+    """Group layers by part of the network: 'backbone', 'FPN', …"""
+    return _group(layers, lambda layer: layer.part)
+
+
+def by_stage(layers: Iterable[LayerRatios]) -> Groups:
+    """Group the layers of a residual backbone by depth: 'stem', 'layer1' …;
+    others are left out."""
+    return _group(layers, lambda layer: locate(layer.name)[1])
+
+
+def by_receptive_field(layers: Iterable[LayerRatios]) -> Groups:
+    """Group layers by the ranges of SN Fig. 7, then those that see a pooled
+    image or RoI; layers without a known receptive field are left out."""
+    groups = _group(layers, _field_range)
+    order = [*_field_ranges(), IMAGE, ROI]
+    return {name: groups[name] for name in order if name in groups}
+
+
+def divergence(layer: LayerRatios) -> float:
+    """How far apart a layer's mean and variance ratios p, q are.
+
+    The symmetric Kullback-Leibler divergence KL(p‖q) + KL(q‖p) =
+    sum_k (p_k - q_k) (ln p_k - ln q_k) of SN section 4.1.4: 0 for equal
+    ratios, infinite where one is 0 and the other is not (hard ratios).
+    """
+    total = 0.0
+    for p, q in zip(layer.mean.values(), layer.var.values()):
+        if p != q:
+            total += math.inf if 0 in (p, q) else (p - q) * math.log(p / q)
+    return total
+
+
+def choice(layer: LayerRatios) -> tuple[str, str]:
+    """The hard ratios: the statistic with the largest ratio of the mean and
+    that of the variance, the first one where several are largest."""
+    return tuple(
+        max(layer.stats, key=getattr(layer, moment).__getitem__)
+        for moment in MOMENTS
+    )
+
+
+def split_choices(layers: Iterable[LayerRatios]) -> list[str]:
+    """Names of the layers that choose different statistics for mean and
+    variance."""
+    return [layer.name for layer in layers if len(set(choice(layer))) > 1]
+
+
+def changed_choices(
+    snapshots: Sequence[Sequence[LayerRatios]],
+) -> list[list[str]]:
+    """Names of the layers whose choice, of mean or variance, differs from
+    that of the snapshot before (SN Fig. 8).
+
+    Args:
+        snapshots: the layers at several times, in the same order.
+
+    Returns:
+        list[list[str]]: One list fewer than snapshots.
+    """
+    return [
+        [new.name for old, new in zip(*pair) if choice(old) != choice(new)]
+        for pair in pairwise(snapshots)
+    ]
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a layer's ratios differ between two checkpoints.
+
+    Attributes:
+        layer: its name.
+        moment: 'mean' or 'var'.
+        before: ratio of each statistic in the first checkpoint.
+        after: likewise in the other one.
+    """
+
+    layer: str
+    moment: str
+    before: dict[str, float]
+    after: dict[str, float]
+
+    @property
+    def distance(self) -> float:
+        """The share that moved to other statistics, from 0 to 1 (total
+        variation distance)."""
+        stats = {*self.before, *self.after}
+        return 0.5 * sum(abs(self.difference(stat)) for stat in stats)
+
+    @property
+    def stat(self) -> str:
+        """The statistic whose ratio differs most."""
+        stats = dict.fromkeys([*self.before, *self.after])
+        return max(stats, key=lambda stat: abs(self.difference(stat)))
+
+    def difference(self, stat: str) -> float:
+        """Ratio after minus before; a statistic not mixed counts as 0."""
+        return self.after.get(stat, 0.0) - self.before.get(stat, 0.0)
+
+
+def changes(
+    before: Iterable[LayerRatios], after: Iterable[LayerRatios]
+) -> list[Change]:
+    """Compare the layers that two checkpoints have in common, largest
+    difference first."""
+    old = {common_name(layer.name): layer for layer in before}
+    pairs = [(old.get(common_name(layer.name)), layer) for layer in after]
+    found = [
+        Change(new.name, moment, getattr(first, moment), getattr(new, moment))
+        for first, new in pairs
+        if first is not None
+        for moment in MOMENTS
+    ]
+    return sorted(found, key=lambda change: -change.distance)
+
+
+def _group(
+    layers: Iterable[LayerRatios], key: Callable[[LayerRatios], str]
+) -> Groups:
+    groups: Groups = {}
+    for layer in layers:
+        if name := key(layer):
+            groups.setdefault(name, []).append(layer)
+    return groups
+
+
+def _field_ranges() -> list[str]:
+    inner = [f'{low}–{high - 1}' for low, high in pairwise(FIELD_EDGES)]
+    return [f'< {FIELD_EDGES[0]}', *inner, f'≥ {FIELD_EDGES[-1]}']
+
+
+def _field_range(layer: LayerRatios) -> str:
+    extent = layer.receptive_field
+    if not isinstance(extent, int):
+        return extent or ''
+    return _field_ranges()[sum(extent >= edge for edge in FIELD_EDGES)]
