@@ -7,6 +7,7 @@ registries, so that ``norm_cfg=dict(type='SW')`` works in any config.
 from . import (
     backbones,
     calibration,
+    deploy,
     norm_eval,
     norms,
     optim,
@@ -19,6 +20,7 @@ __version__ = '0.1.0'
 __all__ = [
     'backbones',
     'calibration',
+    'deploy',
     'norm_eval',
     'norms',
     'optim',

@@ -1,0 +1,39 @@
+"""Prints multiply-adds and parameters of a config's model and its norms."""
+
+import argparse
+
+from rich.console import Console
+
+from whiten_plugins.complexity import print_complexity
+from whiten_plugins.runner import ConfigError, load_config
+from whiten_plugins.runner.arguments import CfgOptionsAction
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs=2,
+        default=(800, 1280),
+        metavar=('H', 'W'),
+        help='height and width of the image (default: 800 1280)',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=CfgOptionsAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config, as for training',
+    )
+    args = parser.parse_args()
+    try:
+        cfg = load_config(args.config, args.cfg_options)
+        print_complexity(cfg, tuple(args.shape), Console())
+    except ConfigError as error:
+        parser.exit(2, f'{parser.prog}: error: {error}\n')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,107 @@
+r"""Norms that are a fixed affine map in evaluation."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from ..norms.base import WhiteningNorm
+from ..ops import Parameters, Running
+from ..ops.spec import SAMPLE_STATS
+from ..ops.transform import Coefficients, transform
+
+
+class FoldError(Exception):
+    """Why a norm has to stay, in words that follow its name."""
+
+
+class FixedMap(NamedTuple):
+    """y = A x + b on groups of neighbouring channels.
+
+    ``A`` is (G, c, c), ``b`` is (G, c), both float64.
+    """
+
+    A: Tensor
+    b: Tensor
+
+
+@torch.no_grad()
+def fixed_map(norm: nn.Module) -> FixedMap:
+    """The affine map that a norm is in evaluation.
+
+    Args:
+        norm: BatchNorm of any kind, InstanceNorm with running statistics, or
+            a norm of this package whose every statistic is the batch's: BW
+            and ItN, SN and SW that chose ``bn`` or ``bw`` with ``hard=True``.
+
+    Raises:
+        FoldError: if its statistics are those of its input.
+    """
+    if norm.training:
+        raise FoldError('is in training mode')
+    if isinstance(norm, WhiteningNorm):
+        return _of_whitening_norm(norm)
+    if not isinstance(norm, _NormBase):
+        raise FoldError('takes its statistics from each sample')
+    if norm.running_mean is None:
+        raise FoldError('keeps no running statistics')
+    scale = (norm.running_var.double() + norm.eps).rsqrt()
+    shift = -norm.running_mean.double() * scale
+    if norm.affine:
+        scale = scale * norm.weight.double()
+        shift = shift * norm.weight.double() + norm.bias.double()
+    return FixedMap(scale.view(-1, 1, 1), shift.view(-1, 1))
+
+
+def _of_whitening_norm(norm: WhiteningNorm) -> FixedMap:
+    stats = _used_stats(norm)
+    of_sample = [name for name in stats if name in SAMPLE_STATS]
+    if of_sample:
+        raise FoldError(
+            f'takes {", ".join(of_sample)} statistics from each sample'
+        )
+    A, b, _ = running_coefficients(norm, stats)
+    return FixedMap(A.squeeze(0).double(), b.squeeze(0).double())
+
+
+@torch.no_grad()
+def running_coefficients(
+    norm: WhiteningNorm, stats: tuple[str, ...]
+) -> Coefficients:
+    """A, b and the whitening matrix that follow from running statistics.
+
+    As precise as in the norm itself, so that eigenvectors have the signs
+    that they have there.
+
+    Args:
+        norm: a norm with batch statistics.
+        stats: those of its statistics, all the batch's, that take part.
+    """
+    spec = norm.spec
+    dtype = torch.promote_types(norm.running_mean.dtype, torch.float32)
+    running = Running(norm.running_mean, getattr(norm, norm.second_buffer))
+    cov_logits = norm.mean_weight if norm.tie_weight else norm.var_weight
+    return transform(
+        None,
+        running.moments(spec.num_rows, dtype),
+        Parameters(norm.weight, norm.bias, norm.mean_weight, cov_logits),
+        spec,
+        stats,
+        whitened=spec.running == 'matrix',
+    )
+
+
+def _used_stats(norm: WhiteningNorm) -> tuple[str, ...]:
+    """Those of the norm's statistics that its ratios let through."""
+    if not norm.spec.hard:
+        return norm.spec.stats
+    used = {
+        name
+        for ratios in norm.ratios().values()
+        for name, ratio in ratios.items()
+        if ratio > 0
+    }
+    return tuple(name for name in norm.spec.stats if name in used)

@@ -1,0 +1,104 @@
+"""A folded checkpoint, and the config that loads it."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .files import check_free, write_files
+from .fold import FoldReport, fold_norms
+from .loading import load_model
+
+
+def fold_checkpoint(
+    cfg: Config,
+    checkpoint: str | Path,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    console: Console | None = None,
+) -> list[Path]:
+    """Fold the norms of a checkpoint; say which, and which not and why.
+
+    Args:
+        cfg: the config of the checkpoint.
+        checkpoint: file with its weights.
+        out: the folded checkpoint, a ``.pth`` file; its config gets the same
+            name and ``.py``.
+        overwrite: replace these files if they exist.
+        console: where to say it. Default: the terminal.
+
+    Returns:
+        list[Path]: The two files. mmengine builds and loads them as any
+        other: ``tools/test.py out.py out.pth``.
+
+    Raises:
+        ConfigError: if the model cannot be built.
+        CheckpointError: if the checkpoint cannot be loaded into it.
+        ValueError: if ``out`` is no ``.pth`` file, or its config is the
+            given one, or no norm can be folded.
+        FileExistsError: if a file exists and is not to be overwritten.
+    """
+    out = Path(out)
+    if out.suffix != '.pth':
+        raise ValueError(f'--out is a .pth file, got {out}')
+    files = [out, out.with_suffix('.py')]
+    check_free(files, overwrite)
+    if files[1].resolve() == Path(cfg.filename).resolve():
+        raise ValueError(f'--out {out}: its config would replace {files[1]}')
+    model, meta = load_model(cfg, checkpoint)
+    model = fold_norms(model, inplace=True)
+    report: FoldReport = model.fold_report
+    _say(report, console or Console())
+    if not report.folded:
+        raise ValueError(f'{checkpoint}: no norm can be folded')
+    cfg = folded_config(cfg, report, out)
+    meta['cfg'] = cfg.pretty_text
+    content = dict(meta=meta, state_dict=model.state_dict())
+    write_files({files[0]: partial(torch.save, content), files[1]: cfg.dump})
+    return files
+
+
+def folded_config(cfg: Config, report: FoldReport, weights: Path) -> Config:
+    """The config of a folded model.
+
+    Args:
+        cfg: the config of the model that was folded.
+        report: what was folded.
+        weights: the folded checkpoint, for ``load_from``.
+    """
+    cfg = copy.deepcopy(cfg)
+    kind, scope = cfg.model.type, cfg.get('default_scope')
+    if scope and isinstance(kind, str) and '.' not in kind:
+        kind = f'{scope}.{kind}'
+    cfg.model.update(
+        type='FoldedModel', folded_type=kind, folded_norms=report.folded
+    )
+    custom = cfg.get('custom_imports') or dict(allow_failed_imports=False)
+    imports = dict.fromkeys([*custom.get('imports', []), 'whiten_plugins'])
+    cfg.custom_imports = dict(custom, imports=list(imports))
+    cfg.load_from, cfg.resume = str(weights), False
+    cfg.pop('work_dir', None)  # named after the file, unless it says one
+    return cfg
+
+
+def _say(report: FoldReport, console: Console) -> None:
+    if not console.is_terminal:
+        console.width = 1000  # a file has no width: fold nothing
+    kept = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for column in ('norm', 'stays, because it'):
+        kept.add_column(column, overflow='fold')
+    for name, reason in report.kept.items():
+        kept.add_row(Text(name), Text(reason))
+    if report.kept:
+        console.print(kept)
+    console.print(
+        f'{len(report.folded)} norms folded, {len(report.kept)} stay'
+    )
