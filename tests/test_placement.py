@@ -154,6 +154,8 @@ def test_a_preset_needs_a_resnet(preset):
     [
         # Res2Net: the 3×3 convolutions have norms in a list of their own.
         ['bn1', 'layer1.0.bn1', 'layer1.0.bns.0', 'layer1.0.bn3'],
+        # HRNet: its first stage alone is a ResNet's.
+        ['bn1', 'layer1.0.bn1', 'layer1.0.bn2', 'transition1.0.1'],
         # A stage alone, as mmdet's shared head has it.
         ['layer4.0.bn1', 'layer4.0.bn2', 'layer4.0.bn3'],
     ],

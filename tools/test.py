@@ -2,6 +2,7 @@
 
 import os
 
+from whiten_plugins.census import named_norm_errors
 from whiten_plugins.runner import (
     ConfigError,
     build_runner,
@@ -51,7 +52,9 @@ def main() -> None:
             enable_tta(cfg)
         if args.out:
             save_predictions(cfg, args.out)
-        build_runner(cfg).test()
+        runner = build_runner(cfg)
+        with named_norm_errors(runner.model, cfg):
+            runner.test()
     except (ConfigError, FileNotFoundError) as error:
         parser.exit(2, f'{parser.prog}: error: {error}\n')
 

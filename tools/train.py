@@ -5,7 +5,7 @@ import os
 
 from mmengine.logging import print_log
 
-from whiten_plugins.census import check_norms
+from whiten_plugins.census import check_norms, named_norm_errors
 from whiten_plugins.runner import (
     ConfigError,
     build_runner,
@@ -49,7 +49,9 @@ def main() -> None:
         set_resume(cfg, args.resume)
         for warning in check_norms(cfg):
             print_log(warning, logger='current', level=logging.WARNING)
-        build_runner(cfg).train()
+        runner = build_runner(cfg)
+        with named_norm_errors(runner.model, cfg):
+            runner.train()
     except (ConfigError, FileNotFoundError) as error:
         parser.exit(2, f'{parser.prog}: error: {error}\n')
 

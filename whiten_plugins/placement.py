@@ -221,11 +221,11 @@ def _match_preset(names: list[str], preset: str) -> set[str]:
     """Names of the stem's last norm and of the blocks' norms."""
     blocks = residual_blocks(names)
     first = next((i for i, name in enumerate(names) if _BLOCK.match(name)), 0)
-    if not blocks or not first:
+    if not blocks or not first or not all(map(_BLOCK.match, names[first:])):
         raise PlacementError(
-            f'whiten_at={preset!r} needs a ResNet, a stem and blocks with '
-            f'norms named as in layer1.0.bn1, layer1.0.bn2; give a list of '
-            f'patterns instead; {_listed(names)}'
+            f'whiten_at={preset!r} needs a ResNet, a stem and then only '
+            f'blocks with norms named as in layer1.0.bn1, layer1.0.bn2; give '
+            f'a list of patterns instead; {_listed(names)}'
         )
     positions, concerned = PRESETS[preset]
     chosen = {names[first - 1]}

@@ -53,9 +53,10 @@ def _census(path, norm):
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_every_norm_is_sw(path):
+def test_every_norm_is_the_one_of_the_file_name(path):
+    norm = 'SN' if '_sn_' in path.name else 'SW'
     counts, parts = _census(path, None)
-    expected = {part: {'SW': count} for part, count in parts.items()}
+    expected = {part: {norm: count} for part, count in parts.items()}
     assert counts == {**expected, 'elsewhere': {}}
 
 

@@ -48,6 +48,19 @@ def test_mmcv_operator_agrees_with_float32(module):
     torch.testing.assert_close(out, module(low[0].float(), *inputs[1:]))
 
 
+@pytest.mark.parametrize('kind', ['SN', 'SW', 'GW', 'BW', 'ItN', 'IW'])
+def test_norm_takes_float32_statistics_of_bfloat16_features(kind):
+    low, full = (MODELS.build(dict(type=kind, num_features=4)) for _ in '12')
+    # Bfloat16 cannot add up a mean that is far from 0.
+    features = (torch.randn(2, 4, 16, 16) + 20).bfloat16()
+    out = _forward(low, features)
+    assert out.dtype == torch.bfloat16
+    expected = full(features.float())
+    torch.testing.assert_close(out.float(), expected, rtol=4e-3, atol=1e-3)
+    for name, buffer in full.named_buffers():
+        torch.testing.assert_close(low.get_buffer(name), buffer)
+
+
 def test_rois_keep_their_fractions():
     extractor = MODELS.build(
         dict(

@@ -2,6 +2,8 @@
 
 import os
 import runpy
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -72,3 +74,29 @@ def run(monkeypatch, capfd):
         return code, capfd.readouterr().err
 
     return run
+
+
+@pytest.fixture
+def launch():
+    """Runs a script that starts several processes; returns the result."""
+
+    def launch(script, *args, cwd):
+        with socket.socket() as sock:
+            sock.bind(('127.0.0.1', 0))
+            port = str(sock.getsockname()[1])
+        env = {
+            **os.environ,
+            'PORT': port,
+            'PYTHON': sys.executable,
+            'OMP_NUM_THREADS': '1',
+            'CUDA_VISIBLE_DEVICES': '-1',
+        }
+        return subprocess.run(
+            ['bash', ROOT / 'tools' / script, *map(str, args)],
+            cwd=cwd,
+            env=env,
+            capture_output=True,
+            text=True,
+        )
+
+    return launch

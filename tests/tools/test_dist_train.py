@@ -1,45 +1,17 @@
 """tools/dist_train.sh and dist_test.sh: two processes, with gloo on a CPU."""
 
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
 pytest.importorskip('mmdet')
 
-TOOLS = Path(__file__).parents[2] / 'tools'
 
-
-def _launch(script, *args, cwd):
-    with socket.socket() as sock:
-        sock.bind(('127.0.0.1', 0))
-        port = str(sock.getsockname()[1])
-    env = {
-        **os.environ,
-        'PORT': port,
-        'PYTHON': sys.executable,
-        'OMP_NUM_THREADS': '1',
-        'CUDA_VISIBLE_DEVICES': '-1',
-    }
-    return subprocess.run(
-        ['bash', TOOLS / script, *map(str, args)],
-        cwd=cwd,
-        env=env,
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_two_processes_train_and_test(tiny_config, tmp_path):
+def test_two_processes_train_and_test(launch, tiny_config, tmp_path):
     config = tiny_config('mask-rcnn', 'coco')
     work_dir = ('--work-dir', tmp_path / 'run')
     norm = ('--cfg-options', 'norm_cfg.type=SyncSW')
 
-    trained = _launch(
+    trained = launch(
         'dist_train.sh', config, 2, *work_dir, *norm, cwd=tmp_path
     )
     assert trained.returncode == 0, trained.stderr
@@ -48,7 +20,7 @@ def test_two_processes_train_and_test(tiny_config, tmp_path):
     hub = torch.load(checkpoint, weights_only=True)['message_hub']
     assert hub['runtime_info']['iter'] == 1
 
-    tested = _launch(
+    tested = launch(
         'dist_test.sh', config, checkpoint, 2, *work_dir, *norm, cwd=tmp_path
     )
     assert tested.returncode == 0, tested.stderr
@@ -64,8 +36,10 @@ def test_two_processes_train_and_test(tiny_config, tmp_path):
         (('dist_test.sh', 'net.py', 'x.pth', 0), "got '0'"),
     ],
 )
-def test_bad_arguments_are_one_line_and_exit_code_2(args, message, tmp_path):
-    result = _launch(*args, cwd=tmp_path)
+def test_bad_arguments_are_one_line_and_exit_code_2(
+    launch, args, message, tmp_path
+):
+    result = launch(*args, cwd=tmp_path)
     assert result.returncode == 2
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1

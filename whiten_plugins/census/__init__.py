@@ -8,6 +8,7 @@ The work behind ``tools/print_norms.py``::
 """
 
 from .checks import build_model, check_norms, pooling_warnings
+from .failures import named_norm_errors
 from .rows import NormRow, norm_census
 from .table import print_census
 
@@ -15,6 +16,7 @@ __all__ = [
     'NormRow',
     'build_model',
     'check_norms',
+    'named_norm_errors',
     'norm_census',
     'pooling_warnings',
     'print_census',

@@ -70,11 +70,12 @@ def _active_stats(
     }
     active = tuple(name for name in spec.stats if defined[name])
     if not active:
+        batch = 'a larger batch, Sync statistics over several processes, '
         raise ValueError(
             'Expected more than 1 value per channel for '
             f'{", ".join(spec.stats)} statistics, got input size '
-            f'{tuple(x.shape)}: use a larger batch or map, Sync statistics '
-            'over several processes, or a norm with ln among its statistics'
+            f'{tuple(x.shape)}: use {batch if spec.uses_batch else ""}'
+            'a larger map, or a norm with ln among its statistics'
         )
     return active
 

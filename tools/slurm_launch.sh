@@ -1,0 +1,39 @@
+# Sourced by slurm_train.sh and slurm_test.sh: starts a tool in GPUS processes
+# of a Slurm job.
+
+require_positive() {  # require_positive NAME_OF_VARIABLE
+    if ! [[ ${!1} =~ ^[1-9][0-9]*$ ]]; then
+        echo "$(basename "$0"): error: $1 must be a positive number, got '${!1}'" >&2
+        exit 2
+    fi
+}
+
+launch() {  # launch TOOL PARTITION JOB_NAME [ARGUMENTS...]
+    local tool=$1 partition=$2 job_name=$3
+    shift 3
+    GPUS=${GPUS:-8}
+    require_positive GPUS
+    GPUS_PER_NODE=${GPUS_PER_NODE:-$((GPUS < 8 ? GPUS : 8))}
+    CPUS_PER_TASK=${CPUS_PER_TASK:-5}
+    require_positive GPUS_PER_NODE
+    require_positive CPUS_PER_TASK
+    if ! command -v srun >/dev/null; then
+        echo "$(basename "$0"): error: no srun here; without Slurm use $(basename "${0/slurm_/dist_}")" >&2
+        exit 2
+    fi
+    local root srun_args
+    root=$(cd "$(dirname "$0")/.." && pwd)
+    read -ra srun_args <<<"${SRUN_ARGS:-}"
+    MASTER_PORT=${MASTER_PORT:-${PORT:-29500}} \
+        PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" \
+        exec srun \
+        --partition="$partition" \
+        --job-name="$job_name" \
+        --gres="gpu:$GPUS_PER_NODE" \
+        --ntasks="$GPUS" \
+        --ntasks-per-node="$GPUS_PER_NODE" \
+        --cpus-per-task="$CPUS_PER_TASK" \
+        --kill-on-bad-exit=1 \
+        "${srun_args[@]}" \
+        "${PYTHON:-python}" -u "$root/tools/$tool" "$@" --launcher slurm
+}
