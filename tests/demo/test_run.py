@@ -58,7 +58,7 @@ def test_everything_is_made_then_used_again(demo, tmp_path):
         tmp_path / 'data',
         work_dir / 'iter_2.pth',
         work_dir / 'predictions.png',
-        work_dir / 'ratios',
+        work_dir / 'ratios' / 'report.html',
     ):
         assert str(made) in text
         assert made.exists()

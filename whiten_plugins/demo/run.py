@@ -98,9 +98,9 @@ def run_demo(
             console.print(f'      {task} AP (0.50:0.95) {ap:.3f}')
 
     with _step(console, 4, 'Importance ratios'):
-        ratios = _report(demo, checkpoint, work_dir / 'ratios', console)
+        report = _report(demo, cfg, work_dir, console)
 
-    console.print(_summary(data, checkpoint, log, work_dir, ratios))
+    console.print(_summary(data, checkpoint, log, work_dir, report))
     return metrics
 
 
@@ -176,13 +176,14 @@ def _evaluate(
 
 
 def _report(
-    demo: Demo, checkpoint: Path, out: Path, console: Console
+    demo: Demo, cfg: Config, work_dir: Path, console: Console
 ) -> Path | None:
     if demo.norm.removeprefix('Sync') not in ('SN', 'SW'):
         console.print(f'      {demo.norm} has none: it mixes no statistics')
         return None
-    write_report([checkpoint], out, overwrite=True, console=console)
-    return out
+    out = work_dir / 'ratios'
+    write_report([work_dir], out, config=cfg, overwrite=True, console=console)
+    return out / 'report.html'
 
 
 def _summary(
@@ -190,7 +191,7 @@ def _summary(
     checkpoint: Path,
     log: Path,
     work_dir: Path,
-    ratios: Path | None,
+    report: Path | None,
 ) -> Table:
     table = Table.grid(padding=(0, 2))
     table.title = 'Where everything is'
@@ -202,8 +203,8 @@ def _summary(
         'metrics': work_dir / 'metrics.json',
         'predictions': work_dir / 'predictions.png',
     }
-    if ratios is not None:
-        rows['ratios'] = f'{ratios}/ratios.png, .csv, .json'
+    if report is not None:
+        rows['ratios'] = report
     for name, place in rows.items():
         table.add_row(name, str(place))
     return table
