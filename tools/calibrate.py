@@ -8,7 +8,7 @@ from rich.console import Console
 
 from whiten_plugins.calibration.checkpoint import calibrate_checkpoint
 from whiten_plugins.runner import load_config
-from whiten_plugins.runner.arguments import CfgOptionsAction
+from whiten_plugins.runner.arguments import add_cfg_options
 
 
 def main() -> None:
@@ -43,13 +43,7 @@ def main() -> None:
         action='store_true',
         help='replace FILE if it is there already',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptionsAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, as for training',
-    )
+    add_cfg_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],

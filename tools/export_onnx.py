@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 
 from whiten_plugins.deploy import export_onnx
-from whiten_plugins.deploy.files import check_free
 from whiten_plugins.deploy.loading import load_model
+from whiten_plugins.files import check_free
 from whiten_plugins.runner import load_config
-from whiten_plugins.runner.arguments import CfgOptionsAction
+from whiten_plugins.runner.arguments import add_cfg_options
 
 
 def main() -> None:
@@ -40,16 +40,10 @@ def main() -> None:
         action='store_true',
         help='replace the file if it is there already',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptionsAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, as for training',
-    )
+    add_cfg_options(parser)
     args = parser.parse_args()
     try:
-        check_free([args.out], args.overwrite)
+        check_free([args.out], args.overwrite, file_name='--out')
         cfg = load_config(args.config, args.cfg_options)
         model, _ = load_model(cfg, args.checkpoint)
         shape = (3, *args.shape)

@@ -4,7 +4,7 @@ import argparse
 
 from whiten_plugins.deploy.folded_checkpoint import fold_checkpoint
 from whiten_plugins.runner import load_config
-from whiten_plugins.runner.arguments import CfgOptionsAction
+from whiten_plugins.runner.arguments import add_cfg_options
 
 
 def main() -> None:
@@ -27,13 +27,7 @@ def main() -> None:
         action='store_true',
         help='replace these files if they are there already',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptionsAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, as for training',
-    )
+    add_cfg_options(parser)
     args = parser.parse_args()
     try:
         cfg = load_config(args.config, args.cfg_options)

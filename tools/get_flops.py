@@ -6,7 +6,7 @@ from rich.console import Console
 
 from whiten_plugins.complexity import print_complexity
 from whiten_plugins.runner import ConfigError, load_config
-from whiten_plugins.runner.arguments import CfgOptionsAction
+from whiten_plugins.runner.arguments import add_cfg_options
 
 
 def main() -> None:
@@ -20,13 +20,7 @@ def main() -> None:
         metavar=('H', 'W'),
         help='height and width of the image (default: 800 1280)',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptionsAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, as for training',
-    )
+    add_cfg_options(parser)
     args = parser.parse_args()
     try:
         cfg = load_config(args.config, args.cfg_options)

@@ -7,19 +7,13 @@ from rich.text import Text
 
 from whiten_plugins.census import print_census
 from whiten_plugins.runner import ConfigError, load_config
-from whiten_plugins.runner.arguments import CfgOptionsAction
+from whiten_plugins.runner.arguments import add_cfg_options
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptionsAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, as for training',
-    )
+    add_cfg_options(parser)
     args = parser.parse_args()
     try:
         cfg = load_config(args.config, args.cfg_options)

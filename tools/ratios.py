@@ -8,7 +8,7 @@ from whiten_plugins.ratios.report import (
     write_report,
 )
 from whiten_plugins.runner import load_config
-from whiten_plugins.runner.arguments import CfgOptionsAction
+from whiten_plugins.runner.arguments import add_cfg_options
 
 
 def main() -> None:
@@ -25,13 +25,7 @@ def main() -> None:
         help='config of the network: finds the order of its layers and '
         'their receptive fields',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptionsAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, as for training',
-    )
+    add_cfg_options(parser)
     parser.add_argument(
         '--out',
         metavar='DIR',

@@ -23,8 +23,9 @@ from rich.progress import (
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..files import check_free
 from ..ratios.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from ..ratios.derived import check_out, save_derived
+from ..ratios.derived import save_derived
 from ..runner import build_runner
 from .average import BatchAverage, batch_average
 from .data import sample_loader
@@ -65,7 +66,7 @@ def calibrate_checkpoint(
     if cfg.get('train_dataloader') is None:
         raise ValueError(f'{cfg.filename}: has no train_dataloader')
     out = Path(out)
-    check_out(out, Path(checkpoint), overwrite)
+    check_free([out], overwrite, Path(checkpoint))
     source = load_checkpoint(checkpoint)
     with _quiet_runner(cfg) as runner:
         model = runner.model

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from .. import __version__
+from ..files import check_free
 from ..ratios.checkpoint import CheckpointError
 from .backbone import Fitted, build_backbone, fit_backbone, read_config
 from .errors import ConversionError
@@ -14,7 +15,7 @@ from .norms import NormChange, kind_of_state, norm_states
 from .notes import source_notes, target_notes
 from .report import Report
 from .source import Source, read_source, resolve
-from .writing import check_free, write_files
+from .writing import write_converted
 
 
 def convert_checkpoint(
@@ -65,7 +66,7 @@ def convert_checkpoint(
     files = (dst, dst.with_suffix('.json'))
     if files[0] == files[1]:
         raise ConversionError(f'{dst}: .json is the report; name it .pth')
-    check_free(files, path, overwrite)
+    check_free(files, overwrite, path, source_name='SRC', file_name='DST')
     try:
         found = read_source(path, source, trust_pickle)
         fitted, notes = _fit(found, config, init_ratios)
@@ -90,7 +91,7 @@ def convert_checkpoint(
     weights = {key: value.detach().clone() for key, value in state.items()}
     meta = {'whiten_plugins_version': __version__, **facts}
     text = json.dumps(facts, indent=2, ensure_ascii=False) + '\n'
-    write_files({'meta': meta, 'state_dict': weights}, text, files)
+    write_converted({'meta': meta, 'state_dict': weights}, text, files)
     return report
 
 

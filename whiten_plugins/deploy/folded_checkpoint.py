@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .files import check_free, write_files
+from ..files import check_free, write_files
 from .fold import FoldReport, fold_norms
 from .loading import load_model
 
@@ -50,7 +50,7 @@ def fold_checkpoint(
     if out.suffix != '.pth':
         raise ValueError(f'--out is a .pth file, got {out}')
     files = [out, out.with_suffix('.py')]
-    check_free(files, overwrite)
+    check_free(files, overwrite, file_name='--out')
     if files[1].resolve() == Path(cfg.filename).resolve():
         raise ValueError(f'--out {out}: its config would replace {files[1]}')
     model, meta = load_model(cfg, checkpoint)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ..files import check_free
 from .checkpoint import CheckpointError, load_checkpoint
-from .derived import check_out, save_derived
+from .derived import save_derived
 from .layers import LayerRatios, read_layers
 
 GAP = 1000.0
@@ -70,7 +71,7 @@ def harden_checkpoint(
         OSError: if ``out`` cannot be written or is not to be overwritten.
     """
     out = Path(out)
-    check_out(out, Path(checkpoint), overwrite)
+    check_free([out], overwrite, Path(checkpoint))
     source = load_checkpoint(checkpoint)
     weights, ties = dict(source.state_dict), []
     for layer in read_layers(source):

@@ -1,13 +1,13 @@
 """From checkpoints to tables on the terminal and files in a folder."""
 
-import os
-import tempfile
 from collections.abc import Sequence
+from operator import methodcaller
 from pathlib import Path
 
 from mmengine.config import Config
 from rich.console import Console
 
+from ..files import check_free, write_files
 from .charts import make_figures, static
 from .checkpoint import CheckpointError
 from .files import to_csv, to_json
@@ -70,13 +70,18 @@ def write_report(
         fields = trace_forward(config)
         runs = [arrange(run, fields) for run in runs]
     contents = _contents(runs, formats)
-    if not overwrite:
-        _check_free(folder, contents)
-    _write(folder, contents)
+    files = [folder / name for name in contents]
+    check_free(files, overwrite, file_name='folder')
+    write_files(
+        {
+            file: methodcaller('write_bytes', content)
+            for file, content in zip(files, contents.values())
+        }
+    )
     for run in runs:
         print_run(run, console)
     print_changes(runs, console)
-    return [folder / name for name in contents]
+    return files
 
 
 def _check_formats(formats: Sequence[str]) -> None:
@@ -115,23 +120,3 @@ def _contents(runs: Sequence[Run], formats: Sequence[str]) -> dict[str, bytes]:
     if 'json' in formats:
         contents['ratios.json'] = to_json(runs).encode()
     return contents
-
-
-def _check_free(folder: Path, contents: dict[str, bytes]) -> None:
-    files = [folder / name for name in contents]
-    taken = [str(file) for file in files if os.path.lexists(file)]
-    if taken:
-        raise FileExistsError(
-            f'{", ".join(taken)}: already there; choose another folder or '
-            f'add --overwrite'
-        )
-
-
-def _write(folder: Path, contents: dict[str, bytes]) -> None:
-    """Writes all files under other names before the first takes its own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix='.ratios-', dir=folder) as made:
-        for name, content in contents.items():
-            (Path(made) / name).write_bytes(content)
-        for name in contents:
-            os.replace(Path(made) / name, folder / name)

@@ -25,6 +25,20 @@ class CfgOptionsAction(DictAction):
                 ) from None
 
 
+def add_cfg_options(
+    parser: argparse.ArgumentParser,
+    help: str = 'settings that replace those of the config, as for training',
+) -> None:
+    """Adds ``--cfg-options KEY=VALUE ...`` to a parser."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=CfgOptionsAction,
+        metavar='KEY=VALUE',
+        help=help,
+    )
+
+
 def common_parser(description: str) -> argparse.ArgumentParser:
     """A parser with the arguments of both tools.
 
@@ -41,12 +55,9 @@ def common_parser(description: str) -> argparse.ArgumentParser:
         help='folder for logs and checkpoints (default: work_dir in the '
         'config, else ./work_dirs/CONFIG_NAME)',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptionsAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, as in '
+    add_cfg_options(
+        parser,
+        'settings that replace those of the config, as in '
         'model.backbone.depth=101 or key="[(a,b),(c,d)]"; norm_cfg.KEY '
         'reaches every norm_cfg in the model that equals the top-level one',
     )
