@@ -59,6 +59,13 @@ class Validation(BaseMetric):
 
 def train(work_dir, hooks, **settings):
     """Train; returns the runner and what the last validation saw."""
+    run, seen = train_and_watch(work_dir, hooks, **settings)
+    return run, seen[-1]
+
+
+def train_and_watch(work_dir, hooks, **settings):
+    """Train; returns the runner and what each validation saw, an image a
+    state."""
     model = network()
     metric = Validation(model)
     run = runner(
@@ -71,7 +78,7 @@ def train(work_dir, hooks, **settings):
         **settings,
     )
     run.train()
-    return run, metric.seen[-1]
+    return run, metric.seen
 
 
 def saved(path):
@@ -128,6 +135,69 @@ def test_averaged_weights_get_their_own_statistics(tmp_path, update_buffers):
     assert_equal(running(validated), expected)
     for name, value in last.items():
         assert torch.equal(validated[name], value), name
+
+
+EVERY_VAL = {**HOOK, 'every_val': True}
+
+
+def test_every_validation_sees_the_average_of_its_weights(tmp_path):
+    _, seen = train_and_watch(tmp_path, [EVERY_VAL])
+    states = seen[:: len(seen) // 3]  # one of each of the three epochs
+    for state in states:
+        assert_equal(running(state), expected_statistics(state))
+    for name, value in running(states[0]).items():
+        assert not torch.equal(value, states[1][name]), name
+
+
+def test_validating_with_the_average_leaves_the_training_alone(tmp_path):
+    """Resumed checkpoints too are those of a training without it."""
+    for name, hooks in (('with', [EVERY_VAL]), ('without', [HOOK])):
+        folder = tmp_path / name
+        folder.mkdir()
+        train(folder, hooks)
+    for epoch in (1, 2, 3):
+        file = f'epoch_{epoch}.pth'
+        expected = saved(tmp_path / 'without' / file)
+        for name, value in saved(tmp_path / 'with' / file).items():
+            assert torch.equal(value, expected[name]), (epoch, name)
+
+
+@pytest.mark.parametrize('update_buffers', [False, True])
+def test_averaged_weights_are_validated_with_their_own(
+    tmp_path, update_buffers
+):
+    ema = dict(type='EMAHook', momentum=0.3, update_buffers=update_buffers)
+    _, seen = train_and_watch(tmp_path, [ema, EVERY_VAL])
+    for state in seen[:: len(seen) // 3]:
+        assert_equal(running(state), expected_statistics(state))
+
+
+def test_the_best_checkpoint_has_what_was_validated(tmp_path):
+    best = dict(type='CheckpointHook', save_best='done', rule='greater')
+    _, seen = train_and_watch(
+        tmp_path, [EVERY_VAL], default_hooks=dict(checkpoint=best)
+    )
+    (path,) = tmp_path.glob('best_done_*.pth')
+    last = saved(path)
+    validated = seen[0]  # ``done`` is always 1: the first is the best
+    for name, value in last.items():
+        assert torch.equal(value, validated[name]), name
+
+
+def test_validating_alone_averages_nothing(tmp_path):
+    model = network()
+    before = running(model.state_dict())
+    metric = Validation(model)
+    run = runner(
+        model,
+        tmp_path,
+        [EVERY_VAL],
+        val_dataloader=image_loader(),
+        val_cfg=dict(),
+        val_evaluator=Evaluator(metric),
+    )
+    run.val()
+    assert_equal(running(metric.seen[-1]), before)
 
 
 class Diverge(Hook):

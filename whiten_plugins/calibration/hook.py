@@ -1,4 +1,4 @@
-"""Batch average at the end of a training."""
+"""Batch average at the end of a training and before its validations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch import nn
+from torch import Tensor, nn
 
 from .average import batch_average, running_buffers
 from .data import check_num_images, sample_loader
@@ -19,7 +19,7 @@ from .data import check_num_images, sample_loader
 
 @HOOKS.register_module()
 class BatchAverageHook(Hook):
-    """Ends a training with the batch average of the running statistics.
+    """Replace the running statistics by their batch average.
 
     After the last iteration it does what
     :func:`~whiten_plugins.calibration.batch_average` says, on random images
@@ -29,6 +29,12 @@ class BatchAverageHook(Hook):
     ones that are validated and saved. A training that is stopped early keeps
     its moving averages.
 
+    With ``every_val`` each validation sees the batch average of the weights
+    that it validates, as SN section 3.2 evaluates. The training does not
+    notice: its moving averages are put back once the validation is over, and
+    the checkpoints that it resumes from hold them. A checkpoint that
+    ``save_best`` writes has what was validated.
+
     Args:
         num_images: Training images to average over, a multiple of the number
             of processes. SN section 3.2 finds 50000 of ImageNet's as good as
@@ -37,28 +43,40 @@ class BatchAverageHook(Hook):
             training.
         seed: Of the choice of images and everything random in the forward
             pass. Default: 0.
+        every_val: Whether to average before every validation, not only at
+            the end. Default: False.
 
     Raises:
         ValueError: If ``num_images`` is not possible; before training.
 
     Examples::
 
-        >>> custom_hooks = [dict(type='BatchAverageHook', num_images=2000)]
+        >>> custom_hooks = [
+        ...     dict(type='BatchAverageHook', num_images=2000, every_val=True)
+        ... ]
     """
 
     # After the optimizer's step and EMAHook, before CheckpointHook.
     priority = 'LOW'
 
     def __init__(
-        self, num_images: int, batch_size: int | None = None, seed: int = 0
+        self,
+        num_images: int,
+        batch_size: int | None = None,
+        seed: int = 0,
+        every_val: bool = False,
     ) -> None:
         self.num_images = num_images
         self.batch_size = batch_size
         self.seed = seed
+        self.every_val = every_val
+        self._due = False
+        self._moving: list[tuple[Tensor, Tensor]] = []
 
     def before_train(self, runner: Runner) -> None:
         available = len(runner.train_dataloader.dataset)
         check_num_images(self.num_images, available, get_world_size())
+        self._due = self.every_val
 
     def after_train_iter(
         self,
@@ -69,13 +87,30 @@ class BatchAverageHook(Hook):
     ) -> None:
         if self.is_last_train_iter(runner):
             self._average(runner)
+            self._due = False  # the last validation has it already
+
+    def before_val(self, runner: Runner) -> None:
+        if self._due:
+            self._moving = [
+                (buffer, buffer.clone())
+                for network in _networks(runner)
+                for module in network.modules()
+                for buffer in running_buffers(module).values()
+            ]
+            self._average(runner)
+
+    def after_val(self, runner: Runner) -> None:
+        # Not after_val_epoch: there CheckpointHook saves the best one.
+        for buffer, value in self._moving:
+            buffer.copy_(value)
+        self._moving = []
+
+    def after_train(self, runner: Runner) -> None:
+        self._due = False
 
     def _average(self, runner: Runner) -> None:
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
-        averaged = [h for h in runner.hooks if isinstance(h, EMAHook)]
-        target = averaged[0].ema_model.module if averaged else model
+        model, *averaged = _networks(runner)
+        target = averaged[0] if averaged else model
         loader = sample_loader(
             runner.train_dataloader,
             self.num_images,
@@ -106,6 +141,19 @@ class BatchAverageHook(Hook):
             f'BatchAverageHook: {len(done.averaged)} norms averaged{kept}',
             logger='current',
         )
+
+
+def _networks(runner: Runner) -> list[nn.Module]:
+    """The network in training and, with an ``EMAHook``, its average."""
+    model = runner.model
+    if is_model_wrapper(model):
+        model = model.module
+    averaged = [
+        hook.ema_model.module
+        for hook in runner.hooks
+        if isinstance(hook, EMAHook)
+    ]
+    return [model, *averaged]
 
 
 def _copy_running(
