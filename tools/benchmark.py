@@ -8,8 +8,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks import layers, network, report
 from tests import reference
-from whiten_plugins.benchmark import layers, network, report
 
 PAPER = {
     f'paper-{name}': getattr(reference, name)

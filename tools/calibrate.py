@@ -7,8 +7,8 @@ import os
 from rich.console import Console
 
 from whiten_plugins.calibration.checkpoint import calibrate_checkpoint
-from whiten_plugins.runner import load_config
-from whiten_plugins.runner.arguments import add_cfg_options
+from whiten_plugins.cli.arguments import add_cfg_options
+from whiten_plugins.config.loading import load_config
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ import argparse
 
 from rich.console import Console
 
-from whiten_plugins.checkpoints import (
+from whiten_plugins.checkpoints.conversion import (
     INIT_RATIOS,
     LAYOUTS,
     OURS,

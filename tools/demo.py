@@ -1,9 +1,12 @@
 """Trains a small Mask R-CNN with SW and shows what its layers learned."""
 
 import argparse
+import sys
 from pathlib import Path
 
-from whiten_plugins.demo import CONFIG_NAME, Demo, run_demo
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from examples.demo import CONFIG_NAME, Demo, run_demo
 from whiten_plugins.norms import NORMS
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs/mini' / CONFIG_NAME

@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
+from whiten_plugins.checkpoints.loading import load_model
+from whiten_plugins.cli.arguments import add_cfg_options
+from whiten_plugins.config.loading import load_config
 from whiten_plugins.deploy import export_onnx
-from whiten_plugins.deploy.loading import load_model
-from whiten_plugins.files import check_free
-from whiten_plugins.runner import load_config
-from whiten_plugins.runner.arguments import add_cfg_options
+from whiten_plugins.utils.files import check_free
 
 
 def main() -> None:

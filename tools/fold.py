@@ -2,9 +2,9 @@
 
 import argparse
 
+from whiten_plugins.cli.arguments import add_cfg_options
+from whiten_plugins.config.loading import load_config
 from whiten_plugins.deploy.folded_checkpoint import fold_checkpoint
-from whiten_plugins.runner import load_config
-from whiten_plugins.runner.arguments import add_cfg_options
 
 
 def main() -> None:

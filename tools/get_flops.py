@@ -4,9 +4,10 @@ import argparse
 
 from rich.console import Console
 
-from whiten_plugins.complexity import print_complexity
-from whiten_plugins.runner import ConfigError, load_config
-from whiten_plugins.runner.arguments import add_cfg_options
+from whiten_plugins.analysis.complexity import print_complexity
+from whiten_plugins.cli.arguments import add_cfg_options
+from whiten_plugins.config.errors import ConfigError
+from whiten_plugins.config.loading import load_config
 
 
 def main() -> None:

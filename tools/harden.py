@@ -4,7 +4,7 @@ their largest ratio."""
 import argparse
 from collections import Counter
 
-from whiten_plugins.ratios.harden import harden_checkpoint
+from whiten_plugins.checkpoints.hardening import harden_checkpoint
 from whiten_plugins.ratios.summary import MOMENTS, choice
 
 

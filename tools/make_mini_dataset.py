@@ -2,7 +2,7 @@
 
 import argparse
 
-from whiten_plugins.mini_dataset import FORMATS, make_mini_dataset
+from whiten_plugins.demo_data import FORMATS, make_mini_dataset
 
 
 def main() -> None:

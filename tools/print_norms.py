@@ -5,9 +5,10 @@ import argparse
 from rich.console import Console
 from rich.text import Text
 
-from whiten_plugins.census import print_census
-from whiten_plugins.runner import ConfigError, load_config
-from whiten_plugins.runner.arguments import add_cfg_options
+from whiten_plugins.analysis import print_norms
+from whiten_plugins.cli.arguments import add_cfg_options
+from whiten_plugins.config.errors import ConfigError
+from whiten_plugins.config.loading import load_config
 
 
 def main() -> None:
@@ -17,7 +18,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         cfg = load_config(args.config, args.cfg_options)
-        warnings = print_census(cfg, Console())
+        warnings = print_norms(cfg, Console())
     except ConfigError as error:
         parser.exit(2, f'{parser.prog}: error: {error}\n')
     console = Console(stderr=True)

@@ -2,13 +2,13 @@
 
 import argparse
 
+from whiten_plugins.cli.arguments import add_cfg_options
+from whiten_plugins.config.loading import load_config
 from whiten_plugins.ratios.report import (
     DEFAULT_FORMATS,
     FORMATS,
     write_report,
 )
-from whiten_plugins.runner import load_config
-from whiten_plugins.runner.arguments import add_cfg_options
 
 
 def main() -> None:

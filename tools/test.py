@@ -2,14 +2,14 @@
 
 import os
 
-from whiten_plugins.census import named_norm_errors
+from whiten_plugins.analysis import named_norm_errors
+from whiten_plugins.cli.arguments import common_parser
+from whiten_plugins.config.errors import ConfigError
+from whiten_plugins.config.loading import load_config
 from whiten_plugins.runner import (
-    ConfigError,
     build_runner,
-    common_parser,
     enable_tta,
     enable_visualization,
-    load_config,
     save_predictions,
 )
 

@@ -5,14 +5,14 @@ import os
 
 from mmengine.logging import print_log
 
-from whiten_plugins.census import check_norms, named_norm_errors
+from whiten_plugins.analysis import check_norms, named_norm_errors
+from whiten_plugins.cli.arguments import common_parser
+from whiten_plugins.config.errors import ConfigError
+from whiten_plugins.config.loading import load_config
 from whiten_plugins.runner import (
-    ConfigError,
     build_runner,
-    common_parser,
     enable_amp,
     enable_auto_scale_lr,
-    load_config,
     set_resume,
 )
 

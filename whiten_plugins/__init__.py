@@ -4,27 +4,14 @@ Importing this package registers every norm and tool in mmengine's root
 registries, so that ``norm_cfg=dict(type='SW')`` works in any config.
 """
 
-from . import (
-    backbones,
-    calibration,
-    deploy,
-    norm_eval,
-    norms,
-    optim,
-    placement,
-    ratios,
-    safe_globals,
-)
+from . import calibration, deploy, integration, norms, placement, ratios
 
 __version__ = '0.1.0'
 __all__ = [
-    'backbones',
     'calibration',
     'deploy',
-    'norm_eval',
+    'integration',
     'norms',
-    'optim',
     'placement',
     'ratios',
-    'safe_globals',
 ]

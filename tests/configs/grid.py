@@ -17,8 +17,8 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from whiten_plugins.census import build_model
-from whiten_plugins.runner import load_config
+from whiten_plugins.config.building import build_model
+from whiten_plugins.config.loading import load_config
 
 HERE = Path(__file__).parent
 CONFIGS = HERE.parents[1] / 'configs'

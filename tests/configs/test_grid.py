@@ -8,7 +8,7 @@ import pytest
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 
-from whiten_plugins.census import norm_census, pooling_warnings
+from whiten_plugins.analysis import list_norms, pooling_warnings
 
 from .grid import CONFIGS, INTENT, QUIET, build, load
 
@@ -71,7 +71,7 @@ def test_every_config_is_in_the_table():
 
 
 def test_the_norms_are_those_of_the_table(built):
-    rows = norm_census(built.model, built.cfg)
+    rows = list_norms(built.model, built.cfg)
     found = {part: Counter() for part in PARTS.values()}
     for row in rows:
         found.setdefault(_part(row.name), Counter())[_kind(row)] += 1
@@ -102,7 +102,7 @@ def test_only_what_the_table_says_is_decayed(built):
         for group in groups.param_groups
         for parameter in group['params']
     }
-    norms = {row.name for row in norm_census(built.model)}
+    norms = {row.name for row in list_norms(built.model)}
     lr, decay = float(intent['lr']), float(intent['weight_decay'])
     for name, parameter in built.model.named_parameters():
         expected = (lr, decay)

@@ -9,8 +9,8 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import nn
 
+from whiten_plugins.config.loading import load_config
 from whiten_plugins.norms import NORMS
-from whiten_plugins.runner import load_config
 
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
@@ -37,7 +37,7 @@ PARTS = {
 }
 
 
-def _census(path, norm):
+def _norms_of(path, norm):
     """Counts the norms of each type in each part of the built model."""
     cfg = load_config(path, {'norm_cfg.type': norm} if norm else None)
     parts = PARTS[path.name.split('_')[0]]
@@ -55,7 +55,7 @@ def _census(path, norm):
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_every_norm_is_the_one_of_the_file_name(path):
     norm = 'SN' if '_sn_' in path.name else 'SW'
-    counts, parts = _census(path, None)
+    counts, parts = _norms_of(path, None)
     expected = {part: {norm: count} for part, count in parts.items()}
     assert counts == {**expected, 'elsewhere': {}}
 
@@ -66,7 +66,7 @@ def test_every_norm_is_the_one_of_the_file_name(path):
 )
 def test_every_norm_is_the_one_of_the_command_line(architecture, norm, built):
     path = next(MINI.glob(f'{architecture}*.py'))
-    counts, parts = _census(path, norm)
+    counts, parts = _norms_of(path, norm)
     expected = {part: {built: count} for part, count in parts.items()}
     assert counts == {**expected, 'elsewhere': {}}
 

@@ -7,10 +7,10 @@ import torch
 from torch.utils._pytree import tree_flatten
 
 from tests.deploy.networks import as_trained, relative_difference
-from whiten_plugins.census import build_model
+from whiten_plugins.config.building import build_model
+from whiten_plugins.config.loading import load_config
 from whiten_plugins.deploy import fold_norms
 from whiten_plugins.norms import BW
-from whiten_plugins.runner import load_config
 
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')

@@ -3,7 +3,7 @@
 import pytest
 from mmengine.registry import DefaultScope
 
-from whiten_plugins.mini_dataset import FORMATS, make_mini_dataset
+from whiten_plugins.demo_data import FORMATS, make_mini_dataset
 
 from .models import SEGMENTORS, SIZE
 

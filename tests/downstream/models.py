@@ -11,7 +11,7 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS
 from torch import nn
 
-from whiten_plugins.runner import load_config
+from whiten_plugins.config.loading import load_config
 
 MINI = Path(__file__).parents[2] / 'configs' / 'mini'
 SIZE = (64, 64)

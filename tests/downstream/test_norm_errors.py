@@ -6,9 +6,9 @@ from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from torch import distributed, nn
 
-from whiten_plugins.census import named_norm_errors
+from whiten_plugins.analysis import named_norm_errors
+from whiten_plugins.config.errors import ConfigError
 from whiten_plugins.norms import SW
-from whiten_plugins.runner import ConfigError
 
 CFG = Config(dict(model=dict(head=dict(norm_cfg=dict(type='SW')))))
 ONE = torch.zeros(1, 8, 1, 1)

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 import torch
 
-from whiten_plugins.census import norm_census
+from whiten_plugins.analysis import list_norms
 
 from .models import (
     ARCHITECTURES,
@@ -53,7 +53,7 @@ def test_a_training_step_and_a_prediction(architecture, norm, data):
     assert_finite(losses)
     assert_finite(model.state_dict())
     after = model.state_dict()
-    rows = norm_census(model, cfg)
+    rows = list_norms(model, cfg)
     assert norm in {row.type for row in rows} <= {norm, 'SN'}
     for row in rows:
         changed = f'{row.name}.bias'

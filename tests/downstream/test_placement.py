@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS, DefaultScope
 
-from whiten_plugins.census import norm_census
+from whiten_plugins.analysis import list_norms
 from whiten_plugins.norms import SW
 from whiten_plugins.placement import place_norms
 
@@ -54,7 +54,7 @@ def test_frozen_bn_stays_and_placed_norms_learn(architecture, data):
         name: not torch.equal(before[name], after[name]) for name in after
     }
     kinds = []
-    for row in norm_census(model, cfg):
+    for row in list_norms(model, cfg):
         kinds.append(row.type)
         names = [f'{row.name}.bias', f'{row.name}.running_mean']
         wanted = row.type != 'BN'

@@ -5,8 +5,8 @@ from itertools import product
 import pytest
 import torch
 
-from whiten_plugins.census import check_norms, named_norm_errors
-from whiten_plugins.runner import ConfigError
+from whiten_plugins.analysis import check_norms, named_norm_errors
+from whiten_plugins.config.errors import ConfigError
 
 from .models import (
     NORM_CFGS,

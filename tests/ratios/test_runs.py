@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from whiten_plugins.ratios import CheckpointError, read_run
+from whiten_plugins.checkpoints.reading import CheckpointError
+from whiten_plugins.ratios import read_run
 from whiten_plugins.ratios.runs import arrange
 
 from .synthetic import (

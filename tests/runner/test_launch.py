@@ -4,7 +4,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from whiten_plugins.runner import ConfigError, build_runner, launch
+from whiten_plugins.config.errors import ConfigError
+from whiten_plugins.runner import build_runner, launch
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 from mmengine.config import Config
 
+from whiten_plugins.config.errors import ConfigError
 from whiten_plugins.runner import (
-    ConfigError,
     enable_tta,
     enable_visualization,
     save_predictions,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mmengine.visualization import Visualizer
 
-from whiten_plugins.mini_dataset import make_mini_dataset
+from whiten_plugins.demo_data import make_mini_dataset
 
 ROOT = Path(__file__).parents[2]
 

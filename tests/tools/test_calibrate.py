@@ -6,7 +6,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 
 from whiten_plugins.calibration import batch_average, sample_loader
-from whiten_plugins.runner import load_config
+from whiten_plugins.config.loading import load_config
 
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')

@@ -8,8 +8,8 @@ import time
 import pytest
 import torch
 
-from ..checkpoints.conftest import SAME_NORMS, tiny
-from ..checkpoints.published import Network, checkpoint
+from tests.checkpoints.conversion.conftest import SAME_NORMS, tiny
+from tests.checkpoints.conversion.published import Network, checkpoint
 
 TOOL = 'convert_checkpoint.py'
 SW = Network('sw', 18)

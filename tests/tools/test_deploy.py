@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tests.deploy.networks import as_trained, relative_difference
-from whiten_plugins.census import build_model
-from whiten_plugins.deploy.loading import load_model
+from whiten_plugins.checkpoints.loading import load_model
+from whiten_plugins.config.building import build_model
+from whiten_plugins.config.loading import load_config
 from whiten_plugins.norms.base import WhiteningNorm
-from whiten_plugins.runner import load_config
 
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')

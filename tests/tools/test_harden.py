@@ -9,8 +9,8 @@ import torch
 from mmengine.registry import MODELS, DefaultScope
 
 from tests.ratios.synthetic import DETECTOR, layer, network, save
+from whiten_plugins.config.loading import load_config
 from whiten_plugins.norms import SW
-from whiten_plugins.runner import load_config
 
 pytest.importorskip('mmdet')
 

@@ -42,7 +42,7 @@ from mmengine.dist import all_reduce
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from .isolation import isolated
+from ..utils.module_state import isolated
 
 
 @dataclass(frozen=True)

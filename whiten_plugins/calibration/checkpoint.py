@@ -23,10 +23,10 @@ from rich.progress import (
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..files import check_free
-from ..ratios.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from ..ratios.derived import save_derived
+from ..checkpoints.reading import Checkpoint, CheckpointError, load_checkpoint
+from ..checkpoints.writing import save_derived
 from ..runner import build_runner
+from ..utils.files import check_free
 from .average import BatchAverage, batch_average
 from .data import sample_loader
 

@@ -1,35 +1,28 @@
-"""The converted checkpoint and its report: both complete, or neither."""
+"""A checkpoint made from another one: other weights, the same ``meta``."""
 
 from __future__ import annotations
 
-import io
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from ..files import write_files
+from ..utils.files import write_files
 
 
-def write_converted(
-    checkpoint: dict[str, Any], report: str, files: tuple[Path, Path]
+def save_derived(
+    weights: Mapping[str, Tensor], meta: Mapping[str, Any], out: Path
 ) -> None:
-    """Write a checkpoint and its report.
+    """Write weights as mmengine does: the file is complete or not there.
 
-    Args:
-        checkpoint: what `torch.save` is to write.
-        report: the text of the report.
-        files: where checkpoint and report go; folders are made.
+    There is no optimizer in it, whose state belongs to the weights as they
+    were: it is for evaluation and ``load_from``, not to be resumed.
 
     Raises:
-        OSError: if they cannot be written; nothing is left behind.
+        OSError: if it cannot be written.
     """
-    weights = io.BytesIO()
-    torch.save(checkpoint, weights)
-    # The checkpoint last: where it stands, its report does too.
-    write_files(
-        {
-            files[1]: lambda path: path.write_text(report),
-            files[0]: lambda path: path.write_bytes(weights.getbuffer()),
-        }
-    )
+    content = {'meta': dict(meta), 'state_dict': dict(weights)}
+    write_files({out: partial(torch.save, content)})

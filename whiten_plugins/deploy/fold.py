@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import nn
 
-from ..example_inputs import one_image
-from ..placement import num_channels
+from ..analysis.example_inputs import one_image
+from ..placement.norm_types import num_channels
 from .dataflow import Dataflow, observed_dataflow, symbolic_dataflow
 from .fixed_map import FoldError, fixed_map
 from .layers import add_bias, check_layer, fold_into, is_layer

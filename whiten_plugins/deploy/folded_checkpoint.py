@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..files import check_free, write_files
+from ..checkpoints.loading import load_model
+from ..utils.files import check_free, write_files
 from .fold import FoldReport, fold_norms
-from .loading import load_model
 
 
 def fold_checkpoint(

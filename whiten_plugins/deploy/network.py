@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..example_inputs import is_detector
+from ..analysis.example_inputs import is_detector
 
 
 class Segmentor(nn.Module):

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..files import write_files
 from ..norms.base import WhiteningNorm
+from ..utils.files import write_files
 from .fixed_map import running_coefficients
 from .network import traceable_network
 

@@ -7,17 +7,14 @@ for matplotlib and plotly; `html`, `table` and `files` write it, and `report`
 does all of it for `tools/ratios.py`.
 """
 
-from .checkpoint import CheckpointError, load_checkpoint
+from ..checkpoints.layer_ratios import LayerRatios
 from .hook import RatioHook
-from .layers import LayerRatios
 from .runs import Run, Snapshot, read_run
 
 __all__ = [
-    'CheckpointError',
     'LayerRatios',
     'RatioHook',
     'Run',
     'Snapshot',
-    'load_checkpoint',
     'read_run',
 ]

@@ -15,6 +15,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
+from ..analysis.layer_names import network_order
+from ..checkpoints.layer_ratios import LayerRatios
 from ..norms.base import WhiteningNorm
 from ..ops import importance_ratios
 from .history import (
@@ -24,8 +26,6 @@ from .history import (
     append_snapshot,
     start_history,
 )
-from .layers import LayerRatios
-from .network import network_order
 from .summary import MOMENTS, averages_by_part
 
 

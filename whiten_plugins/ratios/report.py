@@ -7,12 +7,12 @@ from pathlib import Path
 from mmengine.config import Config
 from rich.console import Console
 
-from ..files import check_free, write_files
+from ..analysis.forward_order import trace_forward
+from ..checkpoints.reading import CheckpointError
+from ..utils.files import check_free, write_files
 from .charts import make_figures, static
-from .checkpoint import CheckpointError
 from .files import to_csv, to_json
-from .forward import trace_forward
-from .html import render
+from .page import render
 from .runs import Run, arrange, read_run
 from .table import print_changes, print_run
 

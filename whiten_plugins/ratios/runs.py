@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 
-from .checkpoint import CheckpointError, load_checkpoint
+from ..analysis.layer_names import common_name, network_order
+from ..checkpoints.layer_ratios import UNNAMED, LayerRatios, read_layers
+from ..checkpoints.reading import CheckpointError, load_checkpoint
 from .history import FILE_NAME, HistoryLayer, read_history
-from .layers import UNNAMED, LayerRatios, read_layers
-from .network import common_name, network_order
 
 _SNAPSHOT = re.compile(r'(epoch|iter)_(\d+)\.pth')
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .layers import LayerRatios
-from .network import common_name, locate
-from .receptive_field import IMAGE, ROI
+from ..analysis.layer_names import common_name, locate
+from ..analysis.receptive_field import IMAGE, ROI
+from ..checkpoints.layer_ratios import LayerRatios
 
 MOMENTS = ('mean', 'var')
 FIELD_EDGES = (49, 99, 199, 299)  # pixels, as SN Fig. 7

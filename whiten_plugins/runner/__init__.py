@@ -6,27 +6,17 @@ mmseg's own scripts do, and what those leave out: runs without a GPU, and a
 """
 
 from .amp import CPUAmpOptimWrapper
-from .arguments import common_parser
-from .config import (
-    ConfigError,
-    enable_amp,
-    enable_auto_scale_lr,
-    load_config,
-    set_resume,
-)
 from .launch import build_runner
+from .options import enable_amp, enable_auto_scale_lr, set_resume
 from .testing import enable_tta, enable_visualization, save_predictions
 
 __all__ = [
     'CPUAmpOptimWrapper',
-    'ConfigError',
     'build_runner',
-    'common_parser',
     'enable_amp',
     'enable_auto_scale_lr',
     'enable_tta',
     'enable_visualization',
-    'load_config',
     'save_predictions',
     'set_resume',
 ]

@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .config import ConfigError
+from ..config.errors import ConfigError
 
 
 def build_runner(cfg: Config) -> Runner:

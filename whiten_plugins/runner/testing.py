@@ -6,7 +6,7 @@ from copy import deepcopy
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
-from .config import ConfigError
+from ..config.errors import ConfigError
 
 
 def enable_visualization(

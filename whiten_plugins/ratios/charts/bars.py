@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..layers import LayerRatios
-from ..network import common_name, locate
+from ...analysis.layer_names import common_name, locate
+from ...checkpoints.layer_ratios import LayerRatios
 from ..runs import Run, Snapshot
 from ..summary import (
     MOMENTS,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..receptive_field import IMAGE, ROI
+from ...analysis.receptive_field import IMAGE, ROI
 from ..runs import Run, Snapshot
 
 DIVERGENCE = 'divergence'

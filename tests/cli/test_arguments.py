@@ -1,0 +1,20 @@
+"""The command line that both tools share."""
+
+import pytest
+
+from whiten_plugins.cli.arguments import common_parser
+
+
+def test_options_keep_the_types_of_mmengine():
+    args = common_parser('').parse_args(
+        ['net.py', '--cfg-options', 'a.b=1', 'c=[x,2.5]', 'd=a=b']
+    )
+    assert args.cfg_options == {'a.b': 1, 'c': ['x', 2.5], 'd': 'a=b'}
+
+
+@pytest.mark.parametrize('pair', ['norm_cfg.type', 'a=[1,2'])
+def test_malformed_option_names_itself(pair, capsys):
+    with pytest.raises(SystemExit) as exit:
+        common_parser('').parse_args(['net.py', '--cfg-options', 'a=1', pair])
+    assert exit.value.code == 2
+    assert f'expected KEY=VALUE, got {pair!r}' in capsys.readouterr().err

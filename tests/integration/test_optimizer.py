@@ -1,0 +1,285 @@
+"""The optimizer knows the norms; mmengine's own options stay as they were."""
+
+import copy
+import logging
+
+import pytest
+from mmengine.logging import MMLogger
+from mmengine.optim import (
+    DefaultOptimWrapperConstructor,
+    build_optim_wrapper,
+)
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, DefaultScope
+from torch import nn
+
+from whiten_plugins.integration import optimizer as optim  # noqa: F401
+from whiten_plugins.norms import BW, GW, NORMS, SN, SW
+
+LR, DECAY = 0.1, 0.01
+NORM_AWARE = 'NormAwareOptimWrapperConstructor'
+
+
+def _build(model, constructor=NORM_AWARE, **paramwise):
+    """The optimizer wrapper of ``model`` as a config describes it."""
+    cfg = dict(
+        optimizer=dict(type='SGD', lr=LR, weight_decay=DECAY),
+        paramwise_cfg=paramwise,
+    )
+    if constructor is not None:
+        cfg['constructor'] = constructor
+    return build_optim_wrapper(model, cfg)
+
+
+def _settings(model, constructor=NORM_AWARE, **paramwise):
+    """``{parameter: (lr, weight decay)}``."""
+    groups = _build(model, constructor, **paramwise).optimizer.param_groups
+    names = {id(p): name for name, p in model.named_parameters()}
+    return {
+        names[id(p)]: (group['lr'], group['weight_decay'])
+        for group in groups
+        for p in group['params']
+    }
+
+
+@pytest.fixture
+def log():
+    """Records of mmengine's logger, which does not propagate to pytest's."""
+    records = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield records
+    logger.removeHandler(handler)
+
+
+def _warnings(log):
+    return [r.getMessage() for r in log if r.levelno == logging.WARNING]
+
+
+@pytest.mark.parametrize('norm', NORMS, ids=lambda norm: norm.__name__)
+def test_norm_decay_reaches_every_parameter_of_every_norm(norm):
+    model = nn.Sequential(nn.Conv2d(3, 16, 3), norm(16))
+    settings = _settings(model, norm_decay_mult=0.0)
+    assert settings.pop('0.weight') == (LR, DECAY)
+    assert settings.pop('0.bias') == (LR, DECAY)
+    assert set(settings) == {f'1.{n}' for n, _ in model[1].named_parameters()}
+    assert set(settings.values()) == {(LR, 0.0)}
+
+
+@pytest.mark.parametrize(
+    'norm',
+    [
+        SN(16),
+        SN(16, ratio_groups=2),
+        SN(16, tie_weight=True),
+        SW(16, sw_type=5),
+        SW(16, affine=False),
+    ],
+    ids=repr,
+)
+def test_ratio_multipliers_reach_the_logits_alone(norm):
+    settings = _settings(
+        nn.Sequential(norm),
+        norm_decay_mult=0.5,
+        ratio_lr_mult=2.0,
+        ratio_decay_mult=3.0,
+    )
+    for name, _ in norm.named_parameters():
+        of_ratios = name in ('mean_weight', 'var_weight')
+        expected = (2 * LR, 3 * DECAY) if of_ratios else (LR, DECAY / 2)
+        assert settings[f'0.{name}'] == pytest.approx(expected), name
+
+
+def test_decay_of_the_ratios_follows_the_norm_unless_it_is_set():
+    model = nn.Sequential(SW(16))
+    followed = _settings(model, norm_decay_mult=0.0, ratio_lr_mult=2.0)
+    assert followed['0.mean_weight'] == (2 * LR, 0.0)
+    own = _settings(model, norm_decay_mult=0.0, ratio_decay_mult=1.0)
+    assert own['0.mean_weight'] == (LR, DECAY)
+    alone = _settings(model, ratio_decay_mult=0.0)
+    assert alone['0.mean_weight'] == (LR, 0.0)
+    assert alone['0.weight'] == (LR, DECAY)
+
+
+def test_custom_keys_go_before_the_ratio_options():
+    model = nn.ModuleDict(dict(stem=SN(16), head=SN(16)))
+    settings = _settings(
+        model,
+        norm_decay_mult=0.0,
+        ratio_lr_mult=2.0,
+        custom_keys={
+            'stem': dict(lr_mult=0.5),
+            'head.mean_weight': dict(decay_mult=7.0),
+        },
+    )
+    assert settings['stem.weight'] == (LR / 2, DECAY)
+    assert settings['stem.mean_weight'] == (LR / 2, DECAY)
+    assert settings['head.mean_weight'] == pytest.approx((LR, 7 * DECAY))
+    assert settings['head.var_weight'] == (2 * LR, 0.0)
+
+
+def _network(norm):
+    """Every kind of module that an option names, around ``norm``."""
+    frozen = nn.Linear(16, 16)
+    frozen.weight.requires_grad = False
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3),
+        norm(16),
+        nn.Conv2d(16, 16, 3, groups=16),
+        nn.Sequential(nn.GroupNorm(4, 16), norm(16)),
+        frozen,
+        nn.LayerNorm(16),
+    )
+
+
+PARAMWISE = [
+    dict(),
+    dict(norm_decay_mult=0.0),
+    dict(norm_decay_mult=2.0, bias_decay_mult=3.0),
+    dict(bias_lr_mult=2.0, bias_decay_mult=0.0),
+    dict(dwconv_decay_mult=0.0, flat_decay_mult=0.5),
+    dict(flat_decay_mult=0.0),
+    dict(custom_keys={'1': dict(lr_mult=0.1), '3.1': dict(decay_mult=2.0)}),
+]
+
+
+@pytest.mark.parametrize('paramwise', PARAMWISE, ids=str)
+@pytest.mark.parametrize('norm', [BW, GW])
+def test_a_norm_without_ratios_gets_what_batch_norm_gets(norm, paramwise):
+    expected = _settings(
+        _network(nn.BatchNorm2d),
+        constructor='DefaultOptimWrapperConstructor',
+        **paramwise,
+    )
+    assert _settings(_network(norm), **paramwise) == expected
+
+
+def test_offsets_of_deformable_convolutions_are_as_in_mmengine():
+    ops = pytest.importorskip('mmcv.ops')
+    paramwise = dict(dcn_offset_lr_mult=0.1, bias_lr_mult=2.0)
+
+    def network(norm):
+        return nn.Sequential(
+            ops.ModulatedDeformConv2dPack(16, 16, 3), norm(16)
+        )
+
+    settings = _settings(network(BW), **paramwise)
+    assert settings['0.conv_offset.bias'] == pytest.approx((LR / 10, DECAY))
+    assert settings == _settings(
+        network(nn.BatchNorm2d),
+        constructor='DefaultOptimWrapperConstructor',
+        **paramwise,
+    )
+
+
+def test_a_shared_norm_is_added_once_with_bypass_duplicate():
+    norm = SN(16)
+    model = nn.ModuleDict(dict(first=norm, second=norm))
+    wrapper = _build(
+        model, bypass_duplicate=True, norm_decay_mult=0.0, ratio_lr_mult=2.0
+    )
+    assert len(wrapper.optimizer.param_groups) == len(list(norm.parameters()))
+    assert {g['weight_decay'] for g in wrapper.optimizer.param_groups} == {0.0}
+
+
+def test_frozen_parameters_are_left_out():
+    norm = SW(16)
+    norm.weight.requires_grad = norm.var_weight.requires_grad = False
+    settings = _settings(norm, ratio_lr_mult=2.0)
+    assert settings == {'bias': (LR, DECAY), 'mean_weight': (2 * LR, DECAY)}
+
+
+def test_building_leaves_the_model_and_the_config_alone():
+    model = nn.Sequential(SW(16))
+    cfg = dict(
+        constructor=NORM_AWARE,
+        optimizer=dict(type='SGD', lr=LR, weight_decay=DECAY),
+        paramwise_cfg=dict(norm_decay_mult=0.0, ratio_lr_mult=2.0),
+    )
+    given = copy.deepcopy(cfg)
+    build_optim_wrapper(model, cfg)
+    assert cfg == given
+    assert type(model[0]) is SW
+    assert (
+        _build(model).optimizer.param_groups[0]['params'][0] is model[0].weight
+    )
+
+
+def test_ratio_settings_are_logged_as_the_others_are(log):
+    _build(nn.Sequential(SN(16)), norm_decay_mult=0.0, ratio_lr_mult=2.0)
+    lines = [r.getMessage() for r in log]
+    assert f'paramwise_options -- 0.mean_weight:lr={2 * LR}' in lines
+    assert 'paramwise_options -- 0.mean_weight:weight_decay=0.0' in lines
+
+
+@pytest.mark.parametrize(
+    'optimizer, paramwise, setting',
+    [
+        (dict(lr=LR), dict(ratio_decay_mult=0.0), 'weight_decay'),
+        (dict(weight_decay=DECAY), dict(ratio_lr_mult=2.0), 'lr'),
+    ],
+)
+def test_a_multiplier_of_nothing_is_an_error(optimizer, paramwise, setting):
+    cfg = dict(
+        constructor=NORM_AWARE,
+        optimizer=dict(type='Adam', **optimizer),
+        paramwise_cfg=paramwise,
+    )
+    with pytest.raises(ValueError, match=f'multiplies the {setting} of'):
+        build_optim_wrapper(SN(16), cfg)
+
+
+@pytest.mark.parametrize(
+    'option', ['norm_decay_mult', 'ratio_lr_mult', 'ratio_decay_mult']
+)
+def test_the_default_constructor_warns_once_and_names_the_other(option, log):
+    model = nn.Sequential(SN(16), nn.BatchNorm2d(16), SW(16), SW(16))
+    settings = _settings(model, constructor=None, **{option: 0.0})
+    (warning,) = _warnings(log)
+    assert f'{option}=0.0' in warning
+    assert '3 norms' in warning and 'SN, SW' in warning
+    assert f"constructor='{NORM_AWARE}'" in warning
+    assert settings['0.weight'] == (LR, DECAY), 'the groups are unchanged'
+
+
+def test_it_warns_for_a_model_wrapped_for_many_processes(log):
+    wrapped = nn.Module()
+    wrapped.module = nn.Sequential(SN(16))
+    _build(wrapped, constructor=None, norm_decay_mult=0.0)
+    assert len(_warnings(log)) == 1
+
+
+@pytest.mark.parametrize('toolkit', ['mmdet', 'mmseg'])
+def test_both_constructors_are_found_in_a_toolkits_scope(toolkit, log):
+    pytest.importorskip(toolkit)
+    with DefaultScope.overwrite_default_scope(toolkit):
+        _build(SN(16), constructor=None, norm_decay_mult=0.0)
+        assert len(_warnings(log)) == 1
+        assert _settings(SN(16), norm_decay_mult=0.0)['weight'] == (LR, 0.0)
+    assert len(_warnings(log)) == 1
+
+
+@pytest.mark.parametrize(
+    'model, constructor, paramwise',
+    [
+        (nn.BatchNorm2d(16), None, dict(norm_decay_mult=0.0)),
+        (SN(16), None, dict()),
+        (SN(16), None, dict(bias_lr_mult=2.0)),
+        (SN(16), NORM_AWARE, dict(norm_decay_mult=0.0)),
+    ],
+    ids=['no such norm', 'no options', 'other options', 'norm-aware'],
+)
+def test_nothing_is_said_elsewhere(model, constructor, paramwise, log):
+    _build(model, constructor, **paramwise)
+    assert not _warnings(log)
+
+
+def test_constructors_of_others_are_not_touched(log):
+    class Other(DefaultOptimWrapperConstructor):
+        pass
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(OPTIM_WRAPPER_CONSTRUCTORS.module_dict, 'Other', Other)
+        _build(SN(16), 'Other', norm_decay_mult=0.0)
+    assert not _warnings(log)

@@ -1,0 +1,21 @@
+"""Checkpoints of ImageNet ResNets: from the layouts they were published in
+to a config's backbone, and back.
+
+:func:`convert_checkpoint` is the whole way, the work behind
+``tools/convert_checkpoint.py``.
+"""
+
+from .convert import convert_checkpoint
+from .errors import ConversionError
+from .initial_ratios import INIT_RATIOS
+from .layouts import LAYOUTS, OURS
+from .report import print_report
+
+__all__ = [
+    'INIT_RATIOS',
+    'LAYOUTS',
+    'OURS',
+    'ConversionError',
+    'convert_checkpoint',
+    'print_report',
+]

@@ -1,0 +1,211 @@
+"""The config's backbone, and a state dict that fits it strictly."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from ...config.building import build_model
+from ...config.errors import ConfigError
+from ...config.loading import load_config
+from ...placement.norm_types import channel_norms
+from ..layer_ratios import UNNAMED, LayerRatios
+from .architecture import Architecture, architecture_of, check_fits
+from .errors import ConversionError
+from .layouts import COUNT, State
+from .norms import NormChange, fit_norm, norm_states
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A backbone's state dict and where it comes from.
+
+    Attributes:
+        state: the state dict, in the backbone's order.
+        norms: what became of each norm.
+        layers: the other layers, all carried over.
+        started: how the tensors of other layers start that the source does
+            not have.
+        added: counts of batches that the source does not have; 0.
+        dropped: keys of the source outside of the backbone.
+    """
+
+    state: State
+    norms: list[NormChange]
+    layers: list[str]
+    started: dict[str, str] = field(default_factory=dict)
+    added: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Types of the norms by module, Sync or not."""
+        return {n.name: n.target.removeprefix('Sync') for n in self.norms}
+
+
+def read_config(path: str | Path) -> tuple[Config, str]:
+    """Read a config and find its backbone.
+
+    Returns:
+        A config whose ``model`` is the backbone, and the key it stood under:
+        ``model.backbone``, ``backbone``, or ``model`` of a bare backbone.
+
+    Raises:
+        ConfigError: if it cannot be read or has no backbone.
+    """
+    cfg = load_config(path)
+    model = cfg.get('model') or {}
+    places = {
+        'model.backbone': model.get('backbone'),
+        'backbone': cfg.get('backbone'),
+        'model': model,
+    }
+    key, found = next(((k, v) for k, v in places.items() if v), ('', None))
+    if not found:
+        raise ConfigError(f'{path}: has no model.backbone')
+    images = model.get('data_preprocessor') or cfg.get('data_preprocessor')
+    return Config(dict(cfg, model=found, data_preprocessor=images)), key
+
+
+def build_backbone(cfg: Config, key: str) -> nn.Module:
+    """Build the backbone, on the CPU, as a new one is.
+
+    Args:
+        cfg: config whose ``model`` is the backbone.
+        key: where it stood in the file, for messages.
+
+    Raises:
+        ConfigError: if it cannot be built.
+    """
+    try:
+        return build_model(cfg)
+    except ConfigError as error:
+        message = str(error)
+        if message.startswith('model.'):
+            message = f'{key}{message.removeprefix("model")}'
+        raise ConfigError(message) from error
+
+
+def fit_backbone(
+    state: Mapping[str, torch.Tensor],
+    learned: Mapping[str, LayerRatios],
+    backbone: nn.Module,
+    init_ratios: str,
+) -> Fitted:
+    """Make the state dict that a backbone loads strictly.
+
+    Args:
+        state: the source, in our names and shapes.
+        learned: its ratios by module.
+        backbone: the config's, with norms as in a new one.
+        init_ratios: 'uniform' or 'bn', where ratios start that the source
+            does not have.
+
+    Raises:
+        ConversionError: if the source is another network.
+    """
+    target = backbone.state_dict()
+    architecture = _target_architecture(target)
+    check_fits(architecture_of(state), architecture)
+    targets = channel_norms(backbone)
+    sources = norm_states(state)
+    fitted: State = {}
+    changes = []
+    for name, norm in targets.items():
+        if name not in sources:
+            raise ConversionError(
+                f"has no norm {name}, which the config's backbone has; its "
+                f'norms are {", ".join(sources)}'
+            )
+        ratios = _named(learned.get(name), norm)
+        own, change = fit_norm(
+            name, sources[name], copy.deepcopy(norm), ratios, init_ratios
+        )
+        fitted |= {f'{name}.{tensor}': value for tensor, value in own.items()}
+        changes.append(change)
+    others = [key for key in target if key not in fitted]
+    started = {
+        key: 'at 0'
+        for key in others
+        # Offsets of deformable convolutions, which mmcv starts at 0.
+        if key not in state and '.conv_offset.' in key
+    }
+    _check_tensors(state, target, [k for k in others if k not in started])
+    for key in others:
+        zeros = torch.zeros(target[key].shape) if key in started else None
+        fitted[key] = state.get(key, zeros).to(target[key].dtype)
+    return Fitted(
+        {key: fitted[key] for key in target},
+        changes,
+        list(dict.fromkeys(k.rpartition('.')[0] for k in others)),
+        started,
+        [k for k in target if k.endswith(f'.{COUNT}') and k not in state],
+        _dropped(state, target, changes, len(architecture.blocks)),
+    )
+
+
+def _target_architecture(target: State) -> Architecture:
+    try:
+        return architecture_of(target)
+    except ConversionError as error:
+        raise ConfigError(f"the config's backbone {error}") from error
+
+
+def _named(learned: LayerRatios | None, norm: nn.Module) -> LayerRatios | None:
+    """Ratios with the target's names for statistics that the source's file
+    does not name."""
+    stats = getattr(norm, 'stats', ())
+    if learned is None or not learned.stats[0].startswith(UNNAMED):
+        return learned
+    fits = len(stats) == len(learned.stats)
+    return replace(learned, stats=stats) if fits else learned
+
+
+def _check_tensors(state: State, target: State, keys: list[str]) -> None:
+    missing = [key for key in keys if key not in state]
+    if missing:
+        raise ConversionError(
+            f"lacks {_some(missing)} of the config's backbone"
+        )
+    for key in keys:
+        found, wanted = tuple(state[key].shape), tuple(target[key].shape)
+        if found != wanted:
+            raise ConversionError(
+                f"{key} is {found}, but {wanted} in the config's backbone"
+            )
+
+
+def _dropped(
+    state: State, target: State, changes: list[NormChange], stages: int
+) -> list[str]:
+    """Keys outside of the backbone: heads, and stages that it does not
+    have."""
+    norms = {change.name for change in changes}
+    extra = [
+        key
+        for key in state
+        if key not in target and key.rpartition('.')[0] not in norms
+    ]
+    inside = {
+        'conv1',
+        'bn1',
+        'stem',
+        *(f'layer{i + 1}' for i in range(stages)),
+    }
+    unknown = [key for key in extra if key.partition('.')[0] in inside]
+    if unknown:
+        raise ConversionError(
+            f"holds {_some(unknown)}, which the config's backbone has not"
+        )
+    return extra
+
+
+def _some(keys: list[str]) -> str:
+    shown = ', '.join(keys[:3])
+    return f'{shown} and {len(keys) - 3} more' if len(keys) > 3 else shown

@@ -1,0 +1,132 @@
+"""The one way from a checkpoint to another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ... import __version__
+from ...utils.files import check_free
+from ..reading import CheckpointError
+from .backbone import Fitted, build_backbone, fit_backbone, read_config
+from .errors import ConversionError
+from .layouts import COUNT, OURS, State, to_published
+from .norms import NormChange, kind_of_state, norm_states
+from .notes import source_notes, target_notes
+from .report import Report
+from .source import Source, read_source, resolve
+from .writing import write_converted
+
+
+def convert_checkpoint(
+    src: str | Path,
+    dst: str | Path,
+    config: str | Path | None = None,
+    *,
+    source: str = 'auto',
+    to: str = OURS,
+    init_ratios: str = 'uniform',
+    trust_pickle: bool = False,
+    overwrite: bool = False,
+) -> Report:
+    """Make the checkpoint that a config's backbone loads with
+    ``init_cfg=dict(type='Pretrained', checkpoint=dst)``, nothing missing and
+    nothing left over; or, with ``to``, one that the authors' code loads.
+
+    Args:
+        src: checkpoint of an ImageNet ResNet, or ``torchvision://resnet50``
+            and the like, taken from torch's cache.
+        dst: file to write: ``state_dict`` and, as ``meta``, the report,
+            which is also written beside it, as ``.json``.
+        config: file with ``model.backbone``, or a backbone as ``model``.
+            Without it, which needs ``to``, norms keep their types.
+        source: layout of ``src``, a key of ``LAYOUTS``; 'auto' to detect it.
+        to: layout of ``dst``; 'mm' is that of the toolkits.
+        init_ratios: where ratios of SN and SW start that ``src`` does not
+            have: 'uniform', or 'bn', at the batch statistics.
+        trust_pickle: load objects in ``src`` too, which executes what it
+            says.
+        overwrite: replace ``dst`` and its report if they exist.
+
+    Returns:
+        Report: What was done.
+
+    Raises:
+        CheckpointError: if ``src`` cannot be read or cannot become ``dst``.
+        ConfigError: if the config cannot be used.
+        OSError: if ``dst`` cannot be written, or is there and not to be
+            overwritten.
+    """
+    if config is None and to == OURS:
+        raise ConversionError(
+            'name the --config whose backbone is to load DST, or a published '
+            'layout with --to'
+        )
+    path, dst = resolve(src), Path(dst)
+    files = (dst, dst.with_suffix('.json'))
+    if files[0] == files[1]:
+        raise ConversionError(f'{dst}: .json is the report; name it .pth')
+    check_free(files, overwrite, path, source_name='SRC', file_name='DST')
+    try:
+        found = read_source(path, source, trust_pickle)
+        fitted, notes = _fit(found, config, init_ratios)
+        state = fitted.state if to == OURS else _published(found, fitted, to)
+    except CheckpointError as error:
+        message = str(error).removeprefix(f'{path}: ')
+        raise ConversionError(f'{src}: {message}') from error
+    report = Report(
+        source=str(src),
+        layout=found.layout,
+        architecture=str(found.architecture),
+        config=config and str(config),
+        destination=str(dst),
+        to=to,
+        init_ratios=init_ratios,
+        fitted=fitted,
+        learned=found.learned,
+        notes=notes,
+    )
+    facts = report.as_dict()
+    # Copies, so that neither the map of SRC nor shared memory is saved.
+    weights = {key: value.detach().clone() for key, value in state.items()}
+    meta = {'whiten_plugins_version': __version__, **facts}
+    text = json.dumps(facts, indent=2, ensure_ascii=False) + '\n'
+    write_converted({'meta': meta, 'state_dict': weights}, text, files)
+    return report
+
+
+def _fit(
+    found: Source, config: str | Path | None, init_ratios: str
+) -> tuple[Fitted, list[str]]:
+    """The source in the config's backbone, and what a user has to know."""
+    notes = list(source_notes(found))
+    if config is None:
+        return _as_it_is(found.state), notes
+    cfg, key = read_config(config)
+    backbone = build_backbone(cfg, key)
+    learned = {ratios.name: ratios for ratios in found.learned}
+    fitted = fit_backbone(found.state, learned, backbone, init_ratios)
+    notes += target_notes(found.layout, fitted, backbone, cfg)
+    return fitted, notes
+
+
+def _as_it_is(state: State) -> Fitted:
+    norms = []
+    for name, tensors in norm_states(state).items():
+        kind = kind_of_state(tensors)
+        norms.append(NormChange(name, kind, kind, list(tensors)))
+    names = {norm.name for norm in norms}
+    modules = dict.fromkeys(key.rpartition('.')[0] for key in state)
+    return Fitted(state, norms, [m for m in modules if m not in names])
+
+
+def _published(found: Source, fitted: Fitted, to: str) -> State:
+    """The fitted state in a published layout, without counts of batches that
+    its file never had."""
+    added = found.added.union(fitted.added)
+    state = {
+        key: value
+        for key, value in fitted.state.items()
+        if not (key in added and key.endswith(COUNT) and value == 0)
+    }
+    return to_published(state, fitted.kinds, to)

@@ -1,0 +1,150 @@
+"""What a user has to know about a conversion, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from ...norms.base import WhiteningNorm
+from ...ops.whitening import whitening_matrix
+from ...placement.norm_types import channel_norms
+from ..layer_ratios import UNNAMED
+from .backbone import Fitted
+from .initial_ratios import KEPT_SHARE
+from .layouts import MATRICES, OURS
+from .norms import FROM_VARIANCES
+from .source import Source
+
+GW_GROUPS = 64
+_MEAN = [123.675, 116.28, 103.53]  # torchvision's, in 0..255
+_STD = [58.395, 57.12, 57.375]
+_QUANTILES = torch.tensor([0.0, 0.5, 1.0])
+
+
+def source_notes(source: Source) -> Iterator[str]:
+    """What a published file leaves open."""
+    layout, learned = source.layout, source.learned
+    if layout == 'sn' and any(
+        key.endswith('running_var') for key in source.state
+    ):
+        yield (
+            'Published SN code that averages batches for evaluation (instead '
+            'of a moving average) stores the mean of squares as running_var, '
+            'before the squared mean is subtracted. A file does not say '
+            'which it is, so running_var is taken as it is.'
+        )
+    if layout == 'sw' and any(len(ratios.stats) == 5 for ratios in learned):
+        yield (
+            'The published code of sw_type=5 takes the covariance ratios of '
+            'bw and iw for bn and in too, so that logits 3 and 4 of '
+            'var_weight were never trained. They are carried over as they '
+            "are and count as in the paper: features are not that code's."
+        )
+    unnamed = [r.name for r in learned if r.stats[0].startswith(UNNAMED)]
+    if unnamed:
+        yield (
+            f'The file does not say which statistics {", ".join(unnamed)} '
+            "mix; they are taken for those of the config's layers."
+        )
+
+
+def target_notes(
+    layout: str, fitted: Fitted, backbone: nn.Module, cfg: Config
+) -> Iterator[str]:
+    """What the config's backbone does differently.
+
+    Args:
+        layout: layout of the source.
+        fitted: the conversion.
+        backbone: the config's.
+        cfg: the config.
+    """
+    norms = channel_norms(backbone)
+    yield from _batch_notes(norms, fitted)
+    starts = {how for n in fitted.norms for how in n.started.values()}
+    if any(how.startswith(f'{KEPT_SHARE:g} ') for how in starts):
+        yield (
+            f'Ratios that start at the batch are {KEPT_SHARE:g}, not 1: a '
+            'softmax that is one-hot has no gradient. They leave it slowly; '
+            'ratio_lr_mult of NormAwareOptimWrapperConstructor speeds it up.'
+        )
+    rows = {
+        norm.spec.num_rows
+        for norm in norms.values()
+        if isinstance(norm, WhiteningNorm)
+        and norm.spec.across_groups
+        and norm.spec.num_rows != min(GW_GROUPS, norm.num_features)
+    }
+    if layout == 'gw' and rows:
+        yield (
+            f'The published GW models have num_groups={GW_GROUPS}, which the '
+            f"file does not say; the config's have {sorted(rows)}."
+        )
+    if layout != OURS:
+        yield from _input_notes(cfg)
+
+
+def _batch_notes(
+    norms: Mapping[str, nn.Module], fitted: Fitted
+) -> Iterator[str]:
+    by_sample = [n for n in fitted.norms if 'running_mean' in n.dropped]
+    if by_sample:
+        yield (
+            f'{len(by_sample)} converted layers have no batch statistics '
+            '(GW, IW, or SN without bn): they normalize by each sample '
+            'from the first image on, so features differ from the '
+            "source's until they are fine-tuned."
+        )
+    whitening = {
+        n.name: norms[n.name]
+        for n in fitted.norms
+        if FROM_VARIANCES in n.started.values()
+        and not n.started.keys().isdisjoint(MATRICES)
+    }
+    if whitening:
+        yield (
+            f'{len(whitening)} converted layers start from variances alone: '
+            'in training they whiten by the batch, and their running '
+            'matrices gain the correlations from it.'
+        )
+    reached = [
+        _reached_deviations(norm, fitted.state[f'{name}.running_cov'])
+        for name, norm in whitening.items()
+        if norm.spec.whitening == 'itn' and norm.spec.running == 'cov'
+    ]
+    if reached:
+        low, middle, high = torch.cat(reached).quantile(_QUANTILES).tolist()
+        yield (
+            f'{len(reached)} of them whiten by Newton iterations, which stop '
+            'short of the standard deviation 1 that BN gives, the more so '
+            'where variances within a group differ: their channels reach '
+            f'{low:.2f} to {high:.2f}, half of them {middle:.2f} or more, '
+            'and features differ accordingly. A larger T comes closer, '
+            "whitening='zca' reaches 1."
+        )
+
+
+def _reached_deviations(norm: WhiteningNorm, covariance: Tensor) -> Tensor:
+    """Standard deviations of channels with this covariance once whitened."""
+    eye = torch.eye(norm.spec.num_rows)
+    S = covariance + norm.spec.eps * eye
+    W = whitening_matrix(S[None], norm.spec)[0]
+    return (W @ S @ W.mT).diagonal(dim1=1, dim2=2).sqrt().flatten()
+
+
+def _input_notes(cfg: Config) -> Iterator[str]:
+    if cfg.model.get('style', 'pytorch') == 'caffe':
+        yield (
+            "The config's backbone has style='caffe' (stride in the first "
+            "1×1 convolution); the source was trained with 'pytorch' style."
+        )
+    images = cfg.get('data_preprocessor') or {}
+    seen = [list(images.get('mean') or _MEAN), list(images.get('std') or _STD)]
+    if seen != [_MEAN, _STD]:
+        yield (
+            f"The config's data_preprocessor has mean and std {seen}; the "
+            f'source was trained with RGB images of {[_MEAN, _STD]}.'
+        )

@@ -1,0 +1,168 @@
+"""Find and read the checkpoint to convert; nothing is downloaded."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlparse
+
+import torch
+from mmengine.runner.checkpoint import (
+    get_external_models,
+    get_torchvision_models,
+)
+from torch import Tensor
+
+from ..layer_ratios import LayerRatios, read_layers
+from ..reading import Checkpoint, PickleRefusedError, load_checkpoint
+from .architecture import Architecture, architecture_of
+from .errors import ConversionError
+from .layouts import State, detect_layout, to_ours
+from .norms import check_shapes, norm_states
+
+# What mmengine's init_cfg resolves, by scheme: names and where they are from.
+_MODEL_ZOOS: dict[str, Callable[[], dict[str, str]]] = {
+    'torchvision': get_torchvision_models,
+    'open-mmlab': get_external_models,
+}
+# What SN without batch statistics mixes, published as "(8,1)".
+_SN_WITHOUT_BATCH = (
+    "model = dict(norm_cfg=dict(type='SN', stats=('in', 'ln')))"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A checkpoint of a ResNet, in our names and shapes.
+
+    Attributes:
+        path: the file.
+        layout: how the file names and shapes it.
+        state: the state dict.
+        architecture: the network.
+        learned: the ratios of its SN and SW layers, in network order.
+        added: keys that an earlier conversion to ours added.
+    """
+
+    path: Path
+    layout: str
+    state: State
+    architecture: Architecture
+    learned: list[LayerRatios]
+    added: frozenset[str]
+
+
+def resolve(source: str | Path) -> Path:
+    """Turn ``torchvision://resnet50`` into the file of torch's cache.
+
+    Args:
+        source: a path, or a name after ``torchvision://`` or
+            ``open-mmlab://``, as mmengine's ``Pretrained`` takes it.
+
+    Raises:
+        ConversionError: if there is no such model, or it is not in the cache.
+    """
+    scheme, separator, name = str(source).partition('://')
+    if not separator:
+        return Path(source)
+    if scheme not in _MODEL_ZOOS:
+        known = ' and '.join(f'{zoo}://' for zoo in _MODEL_ZOOS)
+        raise ConversionError(
+            f'{source}: {scheme}:// is not known here; name a file, or a '
+            f'model after {known}'
+        )
+    urls = _MODEL_ZOOS[scheme]()
+    if name not in urls:
+        close = difflib.get_close_matches(name, urls)
+        hint = f'; did you mean {" or ".join(close)}?' if close else ''
+        raise ConversionError(f'{source}: no such model{hint}')
+    cache = Path(torch.hub.get_dir()) / 'checkpoints'
+    path = cache / Path(urlparse(urls[name]).path).name
+    if not path.is_file():
+        raise ConversionError(
+            f'{source}: is not in the cache; download {urls[name]} into '
+            f'{cache}'
+        )
+    return path
+
+
+def read_source(
+    path: Path, layout: str = 'auto', trust_pickle: bool = False
+) -> Source:
+    """Read the checkpoint of a classifier.
+
+    Args:
+        path: the file.
+        layout: its layout, or 'auto' to detect it.
+        trust_pickle: load objects too, which executes what the file says.
+
+    Raises:
+        CheckpointError: if it cannot be read, or is not the checkpoint of a
+            ResNet that the toolkits have, in that layout.
+    """
+    try:
+        checkpoint = load_checkpoint(path, trust_pickle=trust_pickle)
+    except PickleRefusedError as error:
+        raise ConversionError(
+            f'{error}, or, if you trust its author, add --trust-pickle'
+        ) from error
+    published = _backbone(checkpoint.state_dict)
+    _check_values(published)
+    layout = detect_layout(published, layout)
+    state = to_ours(published, layout)
+    architecture = architecture_of(state)
+    for name, tensors in norm_states(state).items():
+        check_shapes(name, tensors)
+    added = checkpoint.meta.get('added')
+    return Source(
+        path,
+        layout,
+        state,
+        architecture,
+        _learned_ratios(path, state, checkpoint.config),
+        frozenset(added if isinstance(added, list) else ()),
+    )
+
+
+def _learned_ratios(
+    path: Path, state: State, config: str | None
+) -> list[LayerRatios]:
+    if not any(key.endswith('.mean_weight') for key in state):
+        return []
+    if config is None and 'bn1.running_mean' not in state:
+        config = _SN_WITHOUT_BATCH
+    return read_layers(Checkpoint(path, state, {'cfg': config}))
+
+
+def _backbone(state: State) -> State:
+    """Without the ``backbone.`` that mmpretrain puts before the keys."""
+    if not any(key.startswith('backbone.') for key in state):
+        return state
+    _refuse_detector(state)
+    return {
+        key.removeprefix('backbone.'): value for key, value in state.items()
+    }
+
+
+def _refuse_detector(state: Mapping[str, Tensor]) -> None:
+    parts = dict.fromkeys(key.partition('.')[0] for key in state)
+    others = [part for part in parts if part not in ('backbone', 'head')]
+    if others or any(key.startswith('backbone.body.') for key in state):
+        raise ConversionError(
+            f'is the checkpoint of a detector or segmentor (it holds '
+            f'{", ".join(parts)}), not of a classifier; a config loads it '
+            f'with load_from'
+        )
+
+
+def _check_values(state: Mapping[str, Tensor]) -> None:
+    for key, value in state.items():
+        if not key.isprintable():  # it would reach the terminal
+            raise ConversionError(f'{key!r} is not a key of a network')
+        if value.is_floating_point() and not value.isfinite().all():
+            raise ConversionError(f'{key} holds NaN or Inf')
+        if re.search(r'(^|\.)running_var$', key) and (value < 0).any():
+            raise ConversionError(f'{key} holds negative variances')

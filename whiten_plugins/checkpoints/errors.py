@@ -1,7 +1,0 @@
-"""What every step of a conversion may raise."""
-
-from ..ratios.checkpoint import CheckpointError
-
-
-class ConversionError(CheckpointError):
-    """A checkpoint that cannot become what was asked for, in one line."""

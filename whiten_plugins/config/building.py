@@ -1,0 +1,69 @@
+"""The model of a config, built or refused in one line."""
+
+from __future__ import annotations
+
+import copy
+
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
+
+from ..placement.errors import PlacementError
+from ..placement.norm_types import norm_class
+from .errors import ConfigError
+from .norm_cfgs import NormSetting, find_norm_cfgs
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """Build the model of a config, on the CPU unless under another
+    ``torch.device``; its weights are not loaded.
+
+    Args:
+        cfg: the whole config, which is left as it is.
+
+    Raises:
+        ConfigError: if it cannot be built, in one line that begins with the
+            config key where a ``norm_cfg``, ``whiten_cfg`` or ``whiten_at``
+            is to blame.
+    """
+    if not cfg.get('model'):
+        raise ConfigError('the config has no model')
+    settings = list(find_norm_cfgs(cfg.model))
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        try:
+            for setting in settings:
+                norm_class(setting.cfg, setting.path)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        try:
+            return _build(cfg.model)
+        except Exception as error:  # a config can ask for anything
+            raise ConfigError(_explain(error, settings)) from error
+
+
+def _build(cfg: dict) -> nn.Module:
+    return MODELS.build(copy.deepcopy(cfg))
+
+
+def _explain(error: Exception, settings: list[NormSetting]) -> str:
+    """One line about an error, with the config key to blame for it."""
+    message = ' '.join(str(error).split())
+    for setting in settings:
+        if not _fails_with(setting.owner, error):
+            continue
+        if isinstance(error, PlacementError):
+            return f'{setting.owner_path}.{message}'
+        plain = {**setting.owner, setting.key: dict(type='BN')}
+        if not _fails_with(plain, error):
+            return f'{setting.path}: {message}'
+    return f'the model cannot be built: {type(error).__name__}: {message}'
+
+
+def _fails_with(part: dict, error: Exception) -> bool:
+    """Whether a part of the model fails in the same way when it is built
+    alone."""
+    try:
+        _build(part)
+    except Exception as own:
+        return repr(own) == repr(error)
+    return False

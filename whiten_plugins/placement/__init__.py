@@ -1,0 +1,8 @@
+"""Which norms of a network become SW, GW …: presets, patterns, backbones."""
+
+from .errors import PlacementError
+from .patterns import match_norms
+from .presets import PRESETS
+from .replacement import place_norms
+
+__all__ = ['PRESETS', 'PlacementError', 'match_norms', 'place_norms']

@@ -1,0 +1,74 @@
+"""What counts as a norm, and which class a ``norm_cfg`` names."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+
+from mmengine.registry import MODELS
+from torch import nn
+
+
+def is_norm_class(kind: type) -> bool:
+    """Whether a class calls itself, or one of its bases, a norm."""
+    return any('norm' in base.__name__.lower() for base in kind.__mro__)
+
+
+def norm_class(norm_cfg: Mapping, path: str = 'norm_cfg') -> type[nn.Module]:
+    """The class that a ``norm_cfg`` names, in the current scope.
+
+    Args:
+        norm_cfg: dict with a ``type``.
+        path: its dotted name, for the message.
+
+    Raises:
+        ValueError: if there is no ``type`` or it is not registered.
+    """
+    kind = norm_cfg.get('type')
+    if kind is None:
+        raise ValueError(f'{path} has no type: {dict(norm_cfg)}')
+    if not isinstance(kind, str):
+        return kind
+    with MODELS.switch_scope_and_registry(norm_cfg.get('_scope_')) as registry:
+        try:
+            found = registry.get(kind)
+        except RuntimeError:  # a dotted name of nothing
+            found = None
+    if found is None:
+        raise ValueError(
+            f'{path}.type={kind!r} is not registered; {_suggestion(kind)}'
+        )
+    return found
+
+
+def _suggestion(kind: str) -> str:
+    known = {
+        name.lower(): name
+        for name, item in MODELS.module_dict.items()
+        if isinstance(item, type) and is_norm_class(item)
+    }
+    close = difflib.get_close_matches(kind.lower(), known, n=3, cutoff=0.5)
+    if close:
+        return f'did you mean {" or ".join(known[name] for name in close)}?'
+    return f'norms are {", ".join(sorted(known.values()))}'
+
+
+def num_channels(module: nn.Module) -> int | None:
+    """Channels of a norm that can be replaced, None for any other module."""
+    # A norm with children (timm's BatchNormAct2d) does more than normalize.
+    if not is_norm_class(type(module)) or any(module.children()):
+        return None
+    channels = getattr(
+        module, 'num_features', getattr(module, 'num_channels', None)
+    )
+    return channels if isinstance(channels, int) else None
+
+
+def channel_norms(model: nn.Module) -> dict[str, nn.Module]:
+    """The norms that can be replaced, by their names, in the order of the
+    modules."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if name and num_channels(module) is not None
+    }

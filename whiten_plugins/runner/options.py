@@ -1,0 +1,49 @@
+"""What the options of a training change in its config."""
+
+from mmengine.config import Config
+
+from ..config.errors import ConfigError
+
+
+def enable_amp(cfg: Config) -> None:
+    """Switches on mixed precision: ``AmpOptimWrapper``, dynamic loss scale.
+
+    Raises:
+        ConfigError: If the config has an optimizer wrapper of another kind.
+    """
+    wrapper = cfg.optim_wrapper
+    kind = wrapper.get('type', 'OptimWrapper')
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ConfigError(
+            f"--amp takes the place of optim_wrapper.type='OptimWrapper', "
+            f'but the config has {kind!r}'
+        )
+    wrapper.type = 'AmpOptimWrapper'
+    wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def enable_auto_scale_lr(cfg: Config) -> None:
+    """Scales the learning rate with the batch size.
+
+    Raises:
+        ConfigError: If the config does not say for which batch size its
+            learning rate was chosen.
+    """
+    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        raise ConfigError(
+            '--auto-scale-lr needs auto_scale_lr.base_batch_size in the config'
+        )
+    cfg.auto_scale_lr.enable = True
+
+
+def set_resume(cfg: Config, resume: str | None) -> None:
+    """Continues a run.
+
+    Args:
+        cfg: The config, changed in place.
+        resume: A checkpoint, 'auto' for the latest one in the work
+            directory, or None to leave the config as it is.
+    """
+    if resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if resume == 'auto' else resume

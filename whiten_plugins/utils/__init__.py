@@ -1,0 +1,1 @@
+"""What knows nothing of norms: files, the state of modules."""
