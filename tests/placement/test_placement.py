@@ -10,8 +10,7 @@ from torch import nn
 from torchvision.models import mobilenet_v2, resnet
 
 from whiten_plugins.norms import BW, GW, SN, SW
-from whiten_plugins.placement import place_norms
-from whiten_plugins.placement import replacement as placement
+from whiten_plugins.placement import place_norms, presets
 from whiten_plugins.placement.errors import PlacementError
 from whiten_plugins.placement.norm_types import channel_norms
 from whiten_plugins.placement.patterns import match_norms
@@ -72,7 +71,7 @@ def test_presets_have_the_papers_counts_in_resnet_50(preset, count):
 
 def test_every_preset_is_in_the_module_docstring():
     for preset in (*PRESETS, 'all'):
-        assert f'``{preset}``' in placement.__doc__
+        assert f'``{preset}``' in presets.__doc__
 
 
 @pytest.mark.parametrize(
