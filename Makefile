@@ -29,6 +29,7 @@ test-oldest: ## run the layer tests with the oldest torch, in .venv-oldest
 lint: env ## check the style
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
+	$(RUN) tools/dev/config_tables.py --check
 
 format: env ## put the style right
 	$(RUN) -m ruff check --fix

@@ -11,4 +11,4 @@ model = dict(
     decode_head=dict(num_classes=150),
     auxiliary_head=dict(num_classes=150),
 )
-optim_wrapper = _base_.no_norm_decay
+optim_wrapper = _base_.no_norm_or_bias_decay

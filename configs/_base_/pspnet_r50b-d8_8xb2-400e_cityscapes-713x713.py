@@ -13,4 +13,4 @@ model = dict(
     auxiliary_head=dict(align_corners=True),
     test_cfg=dict(mode='slide', crop_size=crop_size, stride=(476, 476)),
 )
-optim_wrapper = _base_.no_norm_decay
+optim_wrapper = _base_.no_norm_or_bias_decay

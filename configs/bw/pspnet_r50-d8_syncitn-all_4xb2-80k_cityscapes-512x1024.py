@@ -1,7 +1,10 @@
 _base_ = '../_base_/pspnet_r50-d8_4xb2-80k_cityscapes-512x1024.py'
 norm_cfg = dict(type='SyncItN')
+# The pooled 1×1 map has one value a channel and image: too few for the
+# covariance of a group. ItN of single channels is BN.
+head_norm_cfg = dict(type='SyncItN', num_pergroup=1)
 model = dict(
     backbone=dict(norm_cfg=norm_cfg),
-    decode_head=dict(norm_cfg=norm_cfg),
+    decode_head=dict(norm_cfg=head_norm_cfg),
     auxiliary_head=dict(norm_cfg=norm_cfg),
 )

@@ -7,3 +7,4 @@ model = dict(
     decode_head=dict(norm_cfg=norm_cfg),
     auxiliary_head=dict(norm_cfg=norm_cfg),
 )
+custom_hooks = _base_.batch_average

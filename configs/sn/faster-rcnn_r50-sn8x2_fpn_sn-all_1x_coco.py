@@ -1,8 +1,12 @@
-# SN Table 5, from SN (8,2); stem and stage 1 frozen as in Detectron.
-_base_ = './faster-rcnn_r50_fpn_sn-all_1x_coco.py'
+# SN Table 5: SN in backbone, FPN and heads, from SN (8,2).
+_base_ = '../_base_/faster-rcnn_r50_fpn_detectron-1x_coco.py'
+norm_cfg = dict(type='SN')
 model = dict(
     backbone=dict(
-        frozen_stages=1,
+        norm_cfg=norm_cfg,
         init_cfg=dict(checkpoint='checkpoints/resnet50_sn8x2.pth'),
-    )
+    ),
+    neck=dict(norm_cfg=norm_cfg),
+    roi_head=dict(bbox_head=dict(norm_cfg=norm_cfg)),
 )
+custom_hooks = _base_.batch_average

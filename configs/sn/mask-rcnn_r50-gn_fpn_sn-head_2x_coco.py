@@ -1,6 +1,7 @@
-# SN Table 6: GN in the backbone, SN in FPN and heads. Detectron's GN model and
-# its normalization of images.
-_base_ = './mask-rcnn_r50_fpn_sn-head_2x_coco.py'
+# SN Table 6: GN in the backbone, SN in FPN and heads. Detectron's GN model
+# and its normalization of images.
+_base_ = '../_base_/mask-rcnn_r50_fpn_detectron-2x_coco.py'
+norm_cfg = dict(type='SN')
 model = dict(
     data_preprocessor=dict(
         mean=[103.530, 116.280, 123.675],
@@ -9,7 +10,11 @@ model = dict(
     ),
     backbone=dict(
         norm_cfg=dict(_delete_=True, type='GN', num_groups=32),
-        norm_eval=False,
         init_cfg=dict(checkpoint='open-mmlab://detectron/resnet50_gn'),
     ),
+    neck=dict(norm_cfg=norm_cfg),
+    roi_head=dict(
+        bbox_head=dict(norm_cfg=norm_cfg), mask_head=dict(norm_cfg=norm_cfg)
+    ),
 )
+custom_hooks = _base_.batch_average

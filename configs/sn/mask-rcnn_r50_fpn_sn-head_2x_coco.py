@@ -1,12 +1,11 @@
 # SN Table 6: BN† (frozen) in the backbone, SN in FPN and heads.
-_base_ = '../_base_/mask-rcnn_r50_fpn_2x_coco.py'
+_base_ = '../_base_/mask-rcnn_r50_fpn_detectron-2x_coco.py'
 norm_cfg = dict(type='SN')
 model = dict(
-    backbone=dict(
-        frozen_stages=1, norm_cfg=dict(requires_grad=False), norm_eval=True
-    ),
+    backbone=dict(norm_cfg=dict(requires_grad=False), norm_eval=True),
     neck=dict(norm_cfg=norm_cfg),
     roi_head=dict(
         bbox_head=dict(norm_cfg=norm_cfg), mask_head=dict(norm_cfg=norm_cfg)
     ),
 )
+custom_hooks = _base_.batch_average

@@ -1,10 +1,14 @@
 """The configs of the grid and of the papers' rows, and what they intend.
 
-``grid_intent.csv`` says for each config which norms stand in which part of
+``configs/intent.csv`` says for each config which norms stand in which part of
 the network. A cell counts norms by type: ``11 SN† + 42 SN`` are 11 frozen and
-42 trained ones; SW has its ``sw_type`` appended, and ``@sw14`` follows a norm
-that this ``whiten_at`` placed. The other columns are the training settings.
-The table was written from the papers, not from the models.
+42 trained ones; SW has its ``sw_type`` appended, ``/1`` follows groups of
+another size (GW: another number of groups) than the default, and ``@sw14`` a
+norm that this ``whiten_at`` placed. ``not_decayed`` and ``bias_lr`` are of all
+biases where it says ``biases``, else of those that are not a norm's. The other
+columns are the training settings and what the paper reports. The table was
+written from the papers, not from the models; READMEs and metafiles are
+generated from it (``tools/dev/config_tables.py``).
 """
 
 import csv
@@ -20,9 +24,8 @@ from torch import nn
 from whiten_plugins.config.building import build_model
 from whiten_plugins.config.loading import load_config
 
-HERE = Path(__file__).parent
-CONFIGS = HERE.parents[1] / 'configs'
-with open(HERE / 'grid_intent.csv', newline='', encoding='utf-8') as _file:
+CONFIGS = Path(__file__).parents[2] / 'configs'
+with open(CONFIGS / 'intent.csv', newline='', encoding='utf-8') as _file:
     INTENT = {row['config']: row for row in csv.DictReader(_file)}
 
 # What the toolkits say of losses, and of mmseg's own ``pretrained``.

@@ -58,7 +58,16 @@ def _kind(row):
     frozen = '' if row.trainable else '†'
     placement = row.source.partition('whiten_at=')[2]
     at = f'@{placement}' if placement else ''
-    return f'{row.type}{sw_type}{frozen}{at}'
+    return f'{row.type}{sw_type}{_groups(row)}{frozen}{at}'
+
+
+def _groups(row):
+    """What the table appends for other groups than the default ones."""
+    if row.type == 'GW' and row.groups[0] != min(64, row.channels):
+        return f'/{row.groups[0]}'
+    if row.type.endswith(('SW', 'ItN')) and row.groups[1] != 16:
+        return f'/{row.groups[1]}'
+    return ''
 
 
 def test_every_config_is_in_the_table():
@@ -83,10 +92,6 @@ def test_the_norms_are_those_of_the_table(built):
             assert row.evaluating != row.trainable, row
         if row.type.endswith('SN'):
             assert row.statistics == ('in', 'ln', 'bn'), row
-        elif row.type == 'GW':
-            assert row.groups[0] == min(64, row.channels), row
-        elif row.type.endswith(('SW', 'ItN')):
-            assert row.groups[1] == 16, row
 
 
 def test_no_norm_is_warned_of(built):
@@ -104,13 +109,13 @@ def test_only_what_the_table_says_is_decayed(built):
     }
     norms = {row.name for row in list_norms(built.model)}
     lr, decay = float(intent['lr']), float(intent['weight_decay'])
+    spared = intent['not_decayed'].split(' and ')
     for name, parameter in built.model.named_parameters():
         expected = (lr, decay)
-        if intent['not_decayed'] == 'norms':
-            if name.rpartition('.')[0] in norms:
-                expected = (lr, 0.0)
-        elif name.endswith('bias'):
-            expected = (2 * lr, 0.0)
+        if 'norms' in spared and name.rpartition('.')[0] in norms:
+            expected = (lr, 0.0)
+        elif 'biases' in spared and name.endswith('bias'):
+            expected = (float(intent['bias_lr']) * lr, 0.0)
         if parameter.requires_grad:
             assert settings[id(parameter)] == expected, name
     assert groups.optimizer.defaults['momentum'] == 0.9
@@ -130,6 +135,29 @@ def test_the_training_settings_are_those_of_the_table(built):
         intent['pretrained']
     )
     assert 'whiten_plugins' in cfg.custom_imports.imports
+
+
+def test_the_box_head_is_that_of_the_table(built):
+    head = built.cfg.model.get('roi_head', {}).get('bbox_head', {})
+    names = {
+        'Shared2FCBBoxHead': '2fc',
+        'Shared4Conv1FCBBoxHead': '4conv1fc',
+        'BBoxHead': 'conv5',
+    }
+    assert names.get(head.get('type'), '') == built.intent['box_head']
+
+
+def test_the_rows_with_sn_evaluate_with_batch_averages(built):
+    """SN section 3.2; the papers of the other rows do not say so."""
+    hooks = [
+        hook
+        for hook in built.cfg.get('custom_hooks', [])
+        if hook['type'] == 'BatchAverageHook'
+    ]
+    row = built.intent['table'].startswith('SN Table')
+    norms = ' '.join(built.intent[part] for part in PARTS.values())
+    assert len(hooks) == (row and bool(re.search(r'SN\b', norms)))
+    assert all(hook['every_val'] for hook in hooks)
 
 
 def test_the_learning_rate_falls_by_steps_or_the_poly_policy(built):

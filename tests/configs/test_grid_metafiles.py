@@ -80,3 +80,9 @@ def test_commands_in_the_readmes_name_files_that_exist():
         for name in re.findall(r'configs/[\w./${}-]+\.py', readme.read_text()):
             pattern = name.replace('${net}', '*')
             assert list(ROOT.glob(pattern)), f'{readme}: {name}'
+
+
+def test_every_config_has_a_name_of_its_own():
+    """mim looks models up by name, whatever their folder."""
+    names = [path.stem for path in ROOT.glob('configs/*/*.py')]
+    assert len(names) == len(set(names))

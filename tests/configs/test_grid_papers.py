@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import TRANSFORMS, DefaultScope
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from .grid import QUIET, build, load
@@ -140,3 +141,48 @@ def test_c4_resizes_as_setting_1():
         )
         assert min(resize.scale) == 600
     assert cfg.model.roi_head.shared_head.style == 'pytorch'
+
+
+@pytest.mark.parametrize(
+    'config, dropout',
+    [
+        ('sn/deeplab_r50b-d8-sn8x2_sn-all_8xb2-100k_ade20k-450x450', (0, 0)),
+        (
+            'sn/pspnet_r50b-d8-sn8x2_sn-all_8xb2-400e_cityscapes-713x713',
+            (0.1, 0.1),
+        ),
+    ],
+)
+def test_segmentation_heads_are_those_of_the_code_that_sn_names(
+    config, dropout
+):
+    """c1_bilinear_deepsup and ppm_bilinear_deepsup, fc_dim=2048."""
+    model = load(config).model
+    heads = (model.decode_head, model.auxiliary_head)
+    assert tuple(head.dropout_ratio for head in heads) == dropout
+    assert tuple(head.channels for head in heads) == (512, 512)
+
+
+def test_sw_keeps_as_much_of_running_statistics_as_the_published_code():
+    model = build(load('sw/deeplab_r50b-d8-sw7b_8xb2-100k_ade20k-450x450'))
+    placed = [
+        model.backbone.get_submodule(name)
+        for name in model.backbone.placed_norms
+    ]
+    assert [norm.momentum for norm in placed] == [pytest.approx(0.01)] * 7
+
+
+@pytest.mark.parametrize(
+    'config',
+    [
+        'sn/deeplab_r50b-d8-gn_gn-all_8xb2-100k_ade20k-450x450',
+        'gw/faster-rcnn_r50-gn_fpn_gn-head_1x_coco',
+    ],
+)
+def test_group_norms_have_the_32_groups_of_the_published_models(config):
+    groups = {
+        module.num_groups
+        for module in build(load(config)).modules()
+        if isinstance(module, nn.GroupNorm)
+    }
+    assert groups == {32}

@@ -1,7 +1,7 @@
 # SN section 4.3.1: 8 GPUs with 2 images each, 100,000 iterations, poly policy
 # with power 0.9. The paper gives no learning rate but keeps the settings of
 # the code it names in footnote 2, whose defaults are 0.02 and a weight decay
-# of 1e-4 that spares the norms.
+# of 1e-4 that spares norms and biases.
 _base_ = 'mmseg::_base_/schedules/schedule_80k.py'
 optimizer = dict(lr=0.02, weight_decay=0.0001)
 optim_wrapper = dict(optimizer=optimizer)
