@@ -18,8 +18,8 @@ from benchmarks.measure import (
     saved_bytes,
     step,
 )
-from benchmarks.report import machine
 from whiten_plugins import norms
+from whiten_plugins.utils.machine import describe_machine
 
 BASE = 'BN'
 SHAPES = (
@@ -143,7 +143,7 @@ def run(
     return {
         'title': f'forward + backward against {BASE}, {dtype}',
         'row': 'norm',
-        'machine': machine(device),
+        'machine': describe_machine(device),
         'results': results,
         'summaries': {
             'all': {

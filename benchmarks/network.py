@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from benchmarks.layers import BASE
 from benchmarks.measure import compared, interleaved, peak_bytes
-from benchmarks.report import machine
 from whiten_plugins.placement import place_norms
+from whiten_plugins.utils.machine import describe_machine
 
 NETWORKS = {
     'SW sw14': (dict(type='SW'), 'sw14'),
@@ -79,7 +79,7 @@ def run(
         'title': f'ResNet-50 training step against {BASE}, '
         f'{batch_size} images, {dtype}',
         'row': 'network',
-        'machine': machine(device),
+        'machine': describe_machine(device),
         'results': results,
         'summaries': {
             f'peak GB, {case}': {

@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
-import platform
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.table import Table
-
-
-def machine(device: torch.device) -> dict[str, str]:
-    """Chip, versions and date, to stand beside every figure."""
-    if device.type == 'cuda':
-        chip = torch.cuda.get_device_name(device)
-    else:
-        chip = f'{_processor()}, {torch.get_num_threads()} threads'
-    return {
-        'chip': chip,
-        'torch': torch.__version__,
-        'python': platform.python_version(),
-        'date': datetime.date.today().isoformat(),
-    }
-
-
-def _processor() -> str:
-    for line in Path('/proc/cpuinfo').read_text().splitlines():
-        if line.startswith('model name'):
-            return line.partition(':')[2].strip()
-    return platform.processor()
 
 
 def show(found: dict, console: Console | None = None) -> None:

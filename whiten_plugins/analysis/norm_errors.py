@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mmengine.config import Config
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 from ..config.errors import ConfigError
 from ..placement.norm_types import num_channels
+from ..utils.model_wrappers import unwrap_model
 from .norms import source_of
 
 
@@ -35,7 +35,7 @@ def named_norm_errors(model: nn.Module, cfg: Config) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrap_model(model)
         names = {module: name for name, module in model.named_modules()}
         norm = _failing_norm(error)
         if norm not in names:

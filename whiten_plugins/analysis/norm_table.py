@@ -5,9 +5,9 @@ from collections import Counter
 from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from ..config.building import build_model
+from ..utils.terminal import add_row, fold_nothing_in_files, make_table
 from .norm_warnings import pooling_warnings
 from .norms import NormInfo, list_norms
 
@@ -20,6 +20,8 @@ _COLUMNS = (
     'training',
     'put there by',
 )
+_SUMMARY = ('norms', 'type', 'training', 'put there by')
+_NUMBERS = ('channels', 'groups', 'norms')
 
 
 def print_norms(cfg: Config, console: Console) -> list[str]:
@@ -37,8 +39,7 @@ def print_norms(cfg: Config, console: Console) -> list[str]:
     """
     model = build_model(cfg)
     rows = list_norms(model, cfg)
-    if not console.is_terminal:
-        console.width = 1000  # a file has no width: fold nothing
+    fold_nothing_in_files(console)
     console.print(norm_table(rows))
     console.print()
     console.print(summary_table(rows))
@@ -47,10 +48,10 @@ def print_norms(cfg: Config, console: Console) -> list[str]:
 
 def norm_table(rows: list[NormInfo]) -> Table:
     """Tabulate norms, a row each; ``groups`` is number × size."""
-    table = _table(*_COLUMNS)
+    table = make_table(*_COLUMNS, numbers=_NUMBERS)
     for row in rows:
         groups = '{} × {}'.format(*row.groups) if row.groups else ''
-        _add(
+        add_row(
             table,
             row.name,
             row.type,
@@ -65,23 +66,8 @@ def norm_table(rows: list[NormInfo]) -> Table:
 
 def summary_table(rows: list[NormInfo]) -> Table:
     """Count norms of the same type, state and source."""
-    table = _table('norms', 'type', 'training', 'put there by')
+    table = make_table(*_SUMMARY, numbers=_NUMBERS)
     counts = Counter((row.type, row.state, row.source) for row in rows)
     for kind, count in counts.items():
-        _add(table, count, *kind)
+        add_row(table, count, *kind)
     return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for column in columns:
-        number = column in ('channels', 'groups', 'norms')
-        table.add_column(
-            column, justify='right' if number else 'left', overflow='fold'
-        )
-    return table
-
-
-def _add(table: Table, *cells: object) -> None:
-    # Names may hold brackets, which rich would take for markup.
-    table.add_row(*(Text(str(cell)) for cell in cells))

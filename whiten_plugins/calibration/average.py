@@ -42,7 +42,7 @@ from mmengine.dist import all_reduce
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from ..utils.module_state import isolated
+from ..utils.module_state import restored_afterwards
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def batch_average(
             or none gets an average.
     """
     forward = forward or _training_forward(model)
-    with isolated(model, seed), torch.no_grad():
+    with restored_afterwards(model, seed), torch.no_grad():
         model.train()
         sums = {
             name: _Sums(module)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dist import get_world_size, is_main_process
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import (
@@ -27,6 +26,7 @@ from ..checkpoints.reading import Checkpoint, CheckpointError, load_checkpoint
 from ..checkpoints.writing import save_derived
 from ..runner import build_runner
 from ..utils.files import check_free
+from ..utils.model_wrappers import unwrap_model
 from .average import BatchAverage, batch_average
 from .data import sample_loader
 
@@ -69,9 +69,7 @@ def calibrate_checkpoint(
     check_free([out], overwrite, Path(checkpoint))
     source = load_checkpoint(checkpoint)
     with _quiet_runner(cfg) as runner:
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrap_model(runner.model)
         _load(model, source)
         trained = Runner.build_dataloader(cfg.train_dataloader, seed=seed)
         loader = sample_loader(trained, num_images, batch_size, seed)

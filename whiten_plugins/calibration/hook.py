@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from mmengine.dist import get_world_size
 from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from ..utils.model_wrappers import unwrap_model
 from .average import batch_average, running_buffers
 from .data import check_num_images, sample_loader
 
@@ -145,9 +145,7 @@ class BatchAverageHook(Hook):
 
 def _networks(runner: Runner) -> list[nn.Module]:
     """The network in training and, with an ``EMAHook``, its average."""
-    model = runner.model
-    if is_model_wrapper(model):
-        model = model.module
+    model = unwrap_model(runner.model)
     averaged = [
         hook.ema_model.module
         for hook in runner.hooks

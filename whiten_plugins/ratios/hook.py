@@ -10,7 +10,6 @@ import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
@@ -19,6 +18,7 @@ from ..analysis.layer_names import network_order
 from ..checkpoints.layer_ratios import LayerRatios
 from ..norms.base import WhiteningNorm
 from ..ops import importance_ratios
+from ..utils.model_wrappers import unwrap_model
 from .history import (
     FILE_NAME,
     HistoryLayer,
@@ -73,9 +73,7 @@ class RatioHook(Hook):
 
     @master_only
     def before_train(self, runner: Runner) -> None:
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrap_model(runner.model)
         self._norms = ratio_norms(model)
         self._file = Path(runner.work_dir) / FILE_NAME
         if not self._norms:

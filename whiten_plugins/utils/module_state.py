@@ -1,4 +1,4 @@
-"""Running a network without a trace."""
+"""The state of a network, put back after it was used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 
 
 @contextmanager
-def isolated(model: nn.Module, seed: int) -> Iterator[None]:
+def restored_afterwards(model: nn.Module, seed: int = 0) -> Iterator[None]:
     """Put buffers, modes and random number generators back afterwards.
 
     Args:
