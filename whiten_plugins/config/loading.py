@@ -26,6 +26,7 @@ _EFFECTIVE_KEYS = {
     'norm_cfg',
     'runner_type',
     'sync_bn',
+    'test_sets',
     'tta_model',
     'tta_pipeline',
 }

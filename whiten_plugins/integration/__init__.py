@@ -1,5 +1,5 @@
 """What importing this package changes elsewhere."""
 
-from . import norm_eval, optimizer, registries, safe_globals
+from . import labels, norm_eval, optimizer, registries, safe_globals
 
-__all__ = ['norm_eval', 'optimizer', 'registries', 'safe_globals']
+__all__ = ['labels', 'norm_eval', 'optimizer', 'registries', 'safe_globals']
