@@ -10,8 +10,8 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from ..norms.base import WhiteningNorm
 from ..ops import Parameters, Running
+from ..ops.backends.torch.transform import Coefficients, transform
 from ..ops.spec import SAMPLE_STATS
-from ..ops.transform import Coefficients, transform
 
 
 class FoldError(Exception):

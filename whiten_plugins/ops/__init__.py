@@ -1,11 +1,11 @@
 """Pure tensor functions: statistics, mixing, whitening, the affine map."""
 
-from .mixing import importance_ratios
+from .backends.torch.mixture import importance_ratios
+from .backends.torch.transform import Parameters
+from .backends.torch.whitening import METHODS
 from .normalize import Sync, normalize
 from .running import Running
 from .spec import Moments, NormSpec
-from .transform import Parameters
-from .whitening import METHODS
 
 __all__ = [
     'METHODS',

@@ -14,9 +14,10 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import Function
 
-from . import composed
-from .backend import Backend, backend_for
-from .blocks import compute_dtype
+from . import export
+from .backends.selection import Backend, backend_for
+from .backends.torch.activations import compute_dtype
+from .backends.torch.transform import Parameters, TransformGradients
 from .distributed import (
     all_reduce_gradients,
     all_reduce_moments,
@@ -25,7 +26,6 @@ from .distributed import (
 from .layout import affine_view, dense, statistics_view
 from .running import Running
 from .spec import BATCH_STATS, Moments, NormSpec
-from .transform import Parameters, TransformGradients
 
 
 class Sync(NamedTuple):
@@ -241,7 +241,7 @@ def normalize(
     .. math::
         y_n = \gamma\, \hat\Sigma_n^{-1/2} (x_n - \hat\mu_n) + \beta
 
-    with the mixture of :func:`~whiten_plugins.ops.mixing.mix` (SW algorithm
+    with the mixture of :func:`~.torch.mixture.mix` (SW algorithm
     1; SN eq. 3 and GW eq. 8–10 are its special cases). First derivatives are
     exact; asking for a second one raises an error.
 
@@ -264,7 +264,7 @@ def normalize(
         ValueError: if every statistic would be taken over one element.
     """
     if _is_exported() and not (training and spec.uses_batch):
-        return composed.normalize(x, parameters, spec, running)
+        return export.normalize(x, parameters, spec, running)
     return _normalize(x, parameters, spec, running, training, momentum, sync)
 
 

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from ...norms.base import WhiteningNorm
-from ...ops.whitening import whitening_matrix
+from ...ops.backends.torch.whitening import whitening_matrix
 from ...placement.norm_types import channel_norms
 from ..layer_ratios import UNNAMED
 from .backbone import Fitted

@@ -1,0 +1,1 @@
+"""The same mathematics in PyTorch, C++ and Triton."""

@@ -1,0 +1,197 @@
+// The four passes over activations of ops/backends/torch/activations.py for float32 on a CPU.
+//
+// A pass takes rows in blocks of columns that stay in the cache, and forms
+// every product of a block in registers.
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "outer.h"
+#include "products.h"
+#include "views.h"
+
+namespace {
+
+// As many rows as the hardware fetches ahead; more are copied row by row.
+constexpr Index kRowsInPlace = 16;
+
+// A view of matrices and a view of the rows they multiply.
+struct Operand {
+  View matrices, x;
+};
+
+// out = bias + the sum of matrices times rows, for every sample and entry.
+void linear_map(const std::vector<Operand>& operands, const View* bias,
+                const View& out, const Shape& shape, int threads) {
+  const Parts parts(shape, threads);
+  const Index rows = shape.rows;
+  const Index length = block_columns(rows, 1 << 12);
+  const Index stride = block_stride(length);
+  Scratch memory((operands.size() + 1) * rows * stride);
+  for_each(parts, [&, memory](const Part& part, Index) mutable {
+    Product product{};
+    product.num_terms = operands.size();
+    product.rows = rows;
+    if (bias) {
+      product.bias = bias->at(part.sample, part.entry);
+      product.bias_stride = bias->strides[2];
+    }
+    for (Index m = part.begin; m < part.end; m += length) {
+      const Index size = std::min(length, part.end - m);
+      const bool whole = size % (2 * kLanes) == 0;
+      float* block = memory.data();
+      for (Index t = 0; t < product.num_terms; ++t, block += rows * stride) {
+        const auto& [matrices, x] = operands[t];
+        const float* source = x.at(part.sample, part.entry, m);
+        product.terms[t] = {matrices.at(part.sample, part.entry),
+                            matrices.strides[2], matrices.strides[3], source,
+                            x.strides[2]};
+        if (whole && rows <= kRowsInPlace) continue;
+        pack(source, x.strides[2], rows, size, nullptr, block, stride,
+             nullptr);
+        product.terms[t].x = block;
+        product.terms[t].x_stride = stride;
+      }
+      float* target = out.at(part.sample, part.entry, m);
+      product.out = whole ? target : block;
+      product.out_stride = whole ? out.strides[2] : stride;
+      multiply(product, round_up(size, 2 * kLanes));
+      if (!whole)
+        for (Index i = 0; i < rows; ++i)
+          std::copy_n(block + i * stride, size, target + i * out.strides[2]);
+    }
+  });
+}
+
+// Joins means and sums of squares about them (Chan, Golub and LeVeque).
+void join_moments(const Parts& parts, Index group, Index rows,
+                  const float* means, const float* squares, float* mean,
+                  float* cov) {
+  const Index first = group * parts.per_entry;
+  std::vector<double> joined(rows, 0), square(rows * rows, 0), offset(rows);
+  for (Index p = first; p < first + parts.per_entry; ++p)
+    for (Index i = 0; i < rows; ++i)
+      joined[i] += static_cast<double>(parts[p].size()) / parts.size *
+                   means[p * rows + i];
+  for (Index p = first; p < first + parts.per_entry; ++p) {
+    const Index size = parts[p].size();
+    for (Index i = 0; i < rows; ++i)
+      offset[i] = means[p * rows + i] - joined[i];
+    for (Index i = 0; i < rows; ++i)
+      for (Index j = 0; j < rows; ++j)
+        square[i * rows + j] += squares[(p * rows + i) * rows + j] +
+                                size * offset[i] * offset[j];
+  }
+  std::copy(joined.begin(), joined.end(), mean);
+  for (Index k = 0; k < rows * rows; ++k) cov[k] = square[k] / parts.size;
+}
+
+// Adds the parts of an entry up.
+void join_sums(const Parts& parts, Index group, Index length,
+               const float* sums, float* total) {
+  const float* first = sums + group * parts.per_entry * length;
+  std::copy_n(first, length, total);
+  for (Index p = 1; p < parts.per_entry; ++p)
+    for (Index k = 0; k < length; ++k) total[k] += first[p * length + k];
+}
+
+}  // namespace
+
+extern "C" {
+
+void moments(const View* x, const Shape* shape, float* mean, float* cov,
+             int threads) {
+  const Parts parts(*shape, threads);
+  const Index rows = shape->rows;
+  const Index length = block_columns(rows, 1 << 15);
+  const Index stride = block_stride(length);
+  std::vector<float> means(parts.count * rows);
+  std::vector<float> squares(parts.count * rows * rows);
+  Scratch memory(rows * stride);
+  std::vector<float> shift(rows), total(rows);
+  for_each(parts, [&, memory, shift, total](const Part& part,
+                                            Index index) mutable {
+    float* square = squares.data() + index * rows * rows;
+    float* block = memory.data();
+    const float* source = x->at(part.sample, part.entry, part.begin);
+    // Sums are taken about the mean of the part's first block, so that no
+    // digits are lost where the mean is far larger than the deviation.
+    const Index first = std::min(length, part.size());
+    std::fill(shift.begin(), shift.end(), 0.0f);
+    std::fill(total.begin(), total.end(), 0.0f);
+    pack(source, x->strides[2], rows, first, nullptr, block, stride,
+         shift.data());
+    for (float& value : shift) value /= first;
+    for (Index m = 0; m < part.size(); m += length) {
+      const Index size = std::min(length, part.size() - m);
+      pack(source + m, x->strides[2], rows, size, shift.data(), block, stride,
+           total.data());
+      outer(block, block, rows, stride, round_up(size, 2 * kLanes), square);
+    }
+    for (Index i = 0; i < rows; ++i) {
+      for (Index j = i; j < rows; ++j) {
+        square[i * rows + j] -= total[i] * (total[j] / part.size());
+        square[j * rows + i] = square[i * rows + j];
+      }
+      means[index * rows + i] = shift[i] + total[i] / part.size();
+    }
+  });
+  for (Index g = 0; g < shape->samples * shape->entries; ++g)
+    join_moments(parts, g, rows, means.data(), squares.data(),
+                 mean + g * rows, cov + g * rows * rows);
+}
+
+void affine(const View* x, const View* A, const View* b, const View* out,
+            const Shape* shape, int threads) {
+  linear_map({{*A, *x}}, b, *out, *shape, threads);
+}
+
+void affine_gradients(const View* grad, const View* x, const Shape* shape,
+                      float* dA, float* db, int threads) {
+  const Parts parts(*shape, threads);
+  const Index rows = shape->rows;
+  const Index length = block_columns(rows, 1 << 15);
+  const Index stride = block_stride(length);
+  std::vector<float> outers(parts.count * rows * rows);
+  std::vector<float> sums(parts.count * rows);
+  Scratch memory(2 * rows * stride);
+  std::vector<float> shift(rows);
+  for_each(parts, [&, memory, shift](const Part& part, Index index) mutable {
+    float* outers_of = outers.data() + index * rows * rows;
+    float* sums_of = sums.data() + index * rows;
+    float* grads = memory.data();
+    float* inputs = grads + rows * stride;
+    // x is taken less its first column, for the same reason.
+    const float* first = x->at(part.sample, part.entry, part.begin);
+    for (Index i = 0; i < rows; ++i) shift[i] = first[i * x->strides[2]];
+    for (Index m = part.begin; m < part.end; m += length) {
+      const Index size = std::min(length, part.end - m);
+      pack(grad->at(part.sample, part.entry, m), grad->strides[2], rows, size,
+           nullptr, grads, stride, sums_of);
+      pack(x->at(part.sample, part.entry, m), x->strides[2], rows, size,
+           shift.data(), inputs, stride, nullptr);
+      outer(grads, inputs, rows, stride, round_up(size, 2 * kLanes),
+            outers_of);
+    }
+    for (Index i = 0; i < rows; ++i)
+      for (Index j = 0; j < rows; ++j)
+        outers_of[i * rows + j] += sums_of[i] * shift[j];
+  });
+  for (Index g = 0; g < shape->samples * shape->entries; ++g) {
+    join_sums(parts, g, rows * rows, outers.data(), dA + g * rows * rows);
+    join_sums(parts, g, rows, sums.data(), db + g * rows);
+  }
+}
+
+void input_gradient(const View* grad, const View* x, const View* A,
+                    const View* B, const View* d, const View* out,
+                    const Shape* shape, int threads) {
+  View transposed = *A;
+  std::swap(transposed.strides[2], transposed.strides[3]);
+  std::vector<Operand> operands{{transposed, *grad}};
+  if (B) operands.push_back({*B, *x});
+  linear_map(operands, d, *out, *shape, threads);
+}
+
+}  // extern "C"

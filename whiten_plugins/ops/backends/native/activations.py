@@ -1,0 +1,105 @@
+"""The compiled passes over activations.
+
+Arguments and results are those of :mod:`.torch.activations`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import byref, c_int64
+
+import torch
+from torch import Tensor
+
+from ...spec import Moments
+from ..torch import activations as pytorch
+from .library import Shape, View, kernels, readable
+
+
+def _view(x: Tensor) -> ctypes.Structure:
+    return byref(View(x.data_ptr(), (c_int64 * 4)(*x.stride())))
+
+
+def _coefficients(v: Tensor | None, x: Tensor):
+    """Of every sample and entry of ``x``; the last stride of a vector is
+    not used."""
+    if v is None:
+        return None
+    v = v.expand(*x.shape[:2], *v.shape[2:])
+    return _view(v if v.dim() == 4 else v.unsqueeze(-1))
+
+
+def _shape(x: Tensor):
+    return byref(Shape((c_int64 * 4)(*x.shape)))
+
+
+def _serves(*views: Tensor, coefficients: tuple[Tensor | None, ...] = ()):
+    return readable(*views, *coefficients) and all(
+        v.stride(-1) == 1 or v.shape[-1] == 1 for v in views
+    )
+
+
+def moments(x: Tensor) -> Moments:
+    if not _serves(x):
+        return pytorch.moments(x)
+    mean = x.new_empty(x.shape[:3])
+    cov = x.new_empty(*x.shape[:3], x.shape[2])
+    kernels().moments(
+        _view(x),
+        _shape(x),
+        mean.data_ptr(),
+        cov.data_ptr(),
+        torch.get_num_threads(),
+    )
+    return Moments(mean, cov)
+
+
+def affine(x: Tensor, A: Tensor, b: Tensor, out: Tensor) -> None:
+    if not _serves(x, out, coefficients=(A, b)):
+        return pytorch.affine(x, A, b, out)
+    kernels().affine(
+        _view(x),
+        _coefficients(A, x),
+        _coefficients(b, x),
+        _view(out),
+        _shape(x),
+        torch.get_num_threads(),
+    )
+
+
+def affine_gradients(grad: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    if not _serves(grad, x):
+        return pytorch.affine_gradients(grad, x)
+    dA = x.new_empty(*x.shape[:3], x.shape[2])
+    db = x.new_empty(x.shape[:3])
+    kernels().affine_gradients(
+        _view(grad),
+        _view(x),
+        _shape(x),
+        dA.data_ptr(),
+        db.data_ptr(),
+        torch.get_num_threads(),
+    )
+    return dA, db
+
+
+def input_gradient(
+    grad: Tensor,
+    x: Tensor,
+    A: Tensor,
+    B: Tensor | None,
+    d: Tensor | None,
+    out: Tensor,
+) -> None:
+    if not _serves(grad, x, out, coefficients=(A, B, d)):
+        return pytorch.input_gradient(grad, x, A, B, d, out)
+    kernels().input_gradient(
+        _view(grad),
+        _view(x),
+        _coefficients(A, x),
+        _coefficients(B, x),
+        _coefficients(d, x),
+        _view(out),
+        _shape(x),
+        torch.get_num_threads(),
+    )

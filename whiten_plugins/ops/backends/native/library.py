@@ -1,0 +1,135 @@
+"""The compiled kernels as Python functions."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Iterable
+from ctypes import POINTER, c_double, c_int, c_int64, c_void_p
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from ...spec import Moments
+from .build import BuildError, library
+
+STATISTICS = ('iw', 'in', 'ln', 'bw', 'bn')
+
+
+def readable(*tensors: Tensor | None) -> bool:
+    """Whether the kernels can follow the addresses of ``tensors``: float32
+    in this processor's memory, as it lies there."""
+    return all(
+        v is None
+        or (
+            v.dtype == torch.float32
+            and v.is_cpu
+            and type(v) in (Tensor, Parameter)  # FakeTensor has no memory
+            and not v.is_neg()
+        )
+        for v in tensors
+    )
+
+
+def addresses(tensors: Iterable[Tensor | None]) -> list[int | None]:
+    return [None if v is None else v.data_ptr() for v in tensors]
+
+
+class View(ctypes.Structure):
+    """Address and strides of a (samples, entries, rows, size) tensor."""
+
+    _fields_ = (('data', c_void_p), ('strides', c_int64 * 4))
+
+
+class Shape(ctypes.Structure):
+    """Its sizes."""
+
+    _fields_ = (('sizes', c_int64 * 4),)
+
+
+class MomentsOf(ctypes.Structure):
+    """Addresses of :class:`~whiten_plugins.ops.spec.Moments`."""
+
+    _fields_ = (('mean', c_void_p), ('cov', c_void_p))
+
+    @classmethod
+    def at(cls, moments: Moments | None) -> MomentsOf:
+        return cls(*addresses(moments or ()))
+
+
+class ParametersOf(ctypes.Structure):
+    """Addresses of
+    :class:`~.torch.transform.Parameters`."""
+
+    _fields_ = (
+        ('weight', c_void_p),
+        ('bias', c_void_p),
+        ('mean_logits', c_void_p),
+        ('cov_logits', c_void_p),
+    )
+
+
+class Stage(ctypes.Structure):
+    """The small-matrix stage of one call."""
+
+    _fields_ = (
+        ('samples', c_int64),
+        ('groups', c_int64),
+        ('rows', c_int64),
+        ('slots', c_int64),
+        ('ratio_groups', c_int64),
+        ('num_logits', c_int64),
+        ('position', c_int64 * len(STATISTICS)),
+        ('steps', c_int64),
+        ('hard', c_int64),
+        ('eps', c_double),
+        ('sample', MomentsOf),
+        ('batch', MomentsOf),
+        ('parameters', ParametersOf),
+    )
+
+
+_TYPES = {
+    'address': c_void_p,
+    'size': c_int64,
+    'real': c_double,
+    'threads': c_int,
+    'view': POINTER(View),
+    'shape': POINTER(Shape),
+    'stage': POINTER(Stage),
+    'moments': POINTER(MomentsOf),
+    'parameters': POINTER(ParametersOf),
+}
+_SIGNATURES = {
+    'moments': 'view shape address address threads',
+    'affine': 'view view view view shape threads',
+    'affine_gradients': 'view view shape address address threads',
+    'input_gradient': 'view view view view view view shape threads',
+    'transform': 'stage address address address threads',
+    'transform_backward': (
+        'stage address address address moments moments parameters threads'
+    ),
+    'merge_samples': 'moments size size size moments',
+    'moments_backward': 'moments moments size size real address address',
+    'update_running': 'moments size size real moments',
+}
+
+
+@functools.cache
+def kernels() -> ctypes.CDLL:
+    """The library, compiled at the first call where it is not yet.
+
+    Raises:
+        BuildError: if it cannot be compiled.
+    """
+    path = library()
+    try:
+        found = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise BuildError(f'{path} cannot be loaded: {error}') from error
+    for name, signature in _SIGNATURES.items():
+        function = getattr(found, name)
+        function.argtypes = [_TYPES[name] for name in signature.split()]
+        function.restype = None
+    return found

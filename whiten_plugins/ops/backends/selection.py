@@ -1,0 +1,166 @@
+"""Which code does the work: PyTorch, C++ or Triton kernels.
+
+The environment variable ``WHITEN_PLUGINS_BACKEND`` forces ``torch``,
+``native`` or ``triton``. Unset or ``auto``, Triton serves tensors on a GPU
+where version 3 or newer is installed, the C++ kernels tensors on a CPU where
+a compiler makes them, PyTorch everything else. float64 and empty tensors are
+PyTorch's in any case, and so is what the kernels hand on (see their packages).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .. import running
+from .torch import activations, mixture, transform
+
+VARIABLE = 'WHITEN_PLUGINS_BACKEND'
+CHOICES = ('auto', 'torch', 'native', 'triton')
+
+
+class Backend(NamedTuple):
+    """The passes over activations, and what happens to the small matrices
+    between them, in the order of a training step."""
+
+    moments: Callable
+    merge_samples: Callable
+    transform: Callable
+    update_running: Callable
+    affine: Callable
+    affine_gradients: Callable
+    transform_backward: Callable
+    moments_backward: Callable
+    input_gradient: Callable
+
+
+PYTORCH = Backend(
+    moments=activations.moments,
+    merge_samples=mixture.merge_samples,
+    transform=transform.transform,
+    update_running=running.update_running,
+    affine=activations.affine,
+    affine_gradients=activations.affine_gradients,
+    transform_backward=transform.transform_backward,
+    moments_backward=mixture.moments_backward,
+    input_gradient=activations.input_gradient,
+)
+
+
+@functools.cache
+def triton_version() -> str | None:
+    """The version of Triton; None where it is not installed."""
+    try:
+        import triton
+    except ImportError:
+        return None
+    return triton.__version__
+
+
+def triton_serves() -> bool:
+    """Whether a Triton that the kernels run on is installed."""
+    version = triton_version()
+    return version is not None and int(version.split('.')[0]) >= 3
+
+
+@functools.cache
+def native_failure() -> str | None:
+    """Why the C++ kernels cannot be had; None where they can.
+
+    They are compiled now, in seconds, if they never were on this processor.
+    """
+    from .native.library import BuildError, kernels
+
+    try:
+        kernels()
+    except BuildError as error:
+        return str(error)
+    return None
+
+
+@functools.cache
+def _native_serves() -> bool:
+    failure = native_failure()
+    if failure:
+        warnings.warn(
+            'whiten_plugins runs on the CPU without its C++ kernels, about '
+            f'half as fast, because {failure}; {VARIABLE}=torch stands for '
+            'that choice and is silent',
+            stacklevel=2,
+        )
+    return failure is None
+
+
+def _native_kernels() -> Backend:
+    from .native import BACKEND
+
+    return BACKEND
+
+
+def _triton_kernels() -> Backend:
+    from .triton import BACKEND
+
+    return BACKEND
+
+
+def _forced_native(x: Tensor) -> Backend:
+    if x.device.type != 'cpu':
+        raise RuntimeError(
+            f'{VARIABLE}=native got a tensor on {x.device}: move it to the '
+            f'CPU or set {VARIABLE}=triton or torch'
+        )
+    failure = native_failure()
+    if failure:
+        raise RuntimeError(
+            f'{VARIABLE}=native cannot be had, because {failure}; set '
+            f'{VARIABLE}=torch'
+        )
+    return _native_kernels()
+
+
+def _forced_triton(x: Tensor) -> Backend:
+    if not triton_serves():
+        found = triton_version() or 'none'
+        raise RuntimeError(
+            f'{VARIABLE}=triton needs Triton 3 or newer, found {found}: '
+            f'install it or set {VARIABLE}=torch'
+        )
+    interpreted = os.environ.get('TRITON_INTERPRET') == '1'
+    if not (x.is_cuda or interpreted):
+        raise RuntimeError(
+            f'{VARIABLE}=triton got a tensor on {x.device}: move it to a '
+            f'GPU, set {VARIABLE}=torch, or start with TRITON_INTERPRET=1 '
+            'for the interpreter (slow)'
+        )
+    return _triton_kernels()
+
+
+def backend_for(x: Tensor) -> Backend:
+    """The backend that serves ``x``.
+
+    Raises:
+        ValueError: if the environment variable holds no known choice.
+        RuntimeError: if it forces kernels where they cannot run.
+    """
+    choice = os.environ.get(VARIABLE) or 'auto'
+    if choice not in CHOICES:
+        raise ValueError(
+            f'{VARIABLE} must be one of {", ".join(CHOICES)}; got {choice!r}'
+        )
+    if choice == 'torch' or x.dtype == torch.float64 or x.numel() == 0:
+        return PYTORCH
+    if choice == 'triton':
+        return _forced_triton(x)
+    if choice == 'native':
+        return _forced_native(x)
+    if x.is_cuda and triton_serves():
+        return _triton_kernels()
+    if x.device.type == 'cpu' and _native_serves():
+        return _native_kernels()
+    return PYTORCH

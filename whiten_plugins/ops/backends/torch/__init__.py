@@ -1,0 +1,1 @@
+"""The reference in PyTorch: any device, any dtype, any memory format."""

@@ -1,0 +1,171 @@
+r"""Statistics and their mixture, from per-sample and batch moments.
+
+.. math::
+    \hat\mu_n = \sum_k w_k \mu_k, \qquad
+    \hat\Sigma_n = \sum_k w'_k \Sigma_k + \epsilon I
+
+SN eq. 3 (one-channel groups) and SW algorithm 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from ...spec import BATCH_STATS, Moments, NormSpec
+
+
+def merge_samples(sample: Moments) -> Moments:
+    """Moments of the batch from those of its samples, exactly.
+
+    m = mean m_n, C = mean [C_n + (m_n - m)(m_n - m)^T], as (1, G, c[, c]).
+    """
+    count = max(1, len(sample.mean))
+    mean = sample.mean.sum(0, keepdim=True) / count
+    spread = (sample.mean - mean).permute(1, 2, 0)
+    cov = torch.baddbmm(sample.cov.sum(0), spread, spread.mT)
+    return Moments(mean, cov.unsqueeze(0) / count)
+
+
+def moments_backward(
+    moments: Moments, gradients: Moments, count: Tensor | int
+) -> tuple[Tensor, Tensor]:
+    """B and d of B x + d, what reaches the elements through their moments.
+
+    B = (dC + dC^T) / count, d = dm / count - B m.
+
+    Args:
+        moments: of a sample, or of the batch.
+        gradients: of these.
+        count: the number of elements behind them.
+    """
+    B = (gradients.cov + gradients.cov.mT) / count
+    # A statistic that a hard choice leaves out has B = 0 and may have m = NaN.
+    mean = torch.where(B.any(-1), moments.mean, 0)
+    return B, gradients.mean / count - (B @ mean.unsqueeze(-1)).squeeze(-1)
+
+
+def _layer_moments(sample: Moments) -> Moments:
+    """``ln``: over all channels and elements of a sample (SN eq. 2, 4)."""
+    mean = sample.mean.mean((1, 2), keepdim=True)
+    variance = sample.cov.diagonal(dim1=-2, dim2=-1)
+    variance = variance + (sample.mean - mean).square()
+    return Moments(mean, variance.mean((1, 2), keepdim=True).unsqueeze(-1))
+
+
+def _statistic(
+    name: str, sample: Moments | None, batch: Moments | None, eye: Tensor
+) -> Moments:
+    if name == 'ln':
+        mean, variance = _layer_moments(sample)
+        return Moments(mean.expand_as(sample.mean), variance * eye)
+    mean, cov = batch if name in BATCH_STATS else sample
+    diagonal = name in ('in', 'bn') and len(eye) > 1
+    return Moments(mean, cov * eye if diagonal else cov)
+
+
+def importance_ratios(
+    logits: Tensor, stats: tuple[str, ...], active: tuple[str, ...], hard: bool
+) -> Tensor:
+    r"""Importance ratios of the active statistics.
+
+    Softmax over the active logits (SN eq. 5), or one-hot at the largest
+    (SN section 4.1.4).
+
+    Args:
+        logits: (\*, K), in the order of ``stats``.
+        stats: names of the K statistics.
+        active: those of them that are defined for this input.
+        hard: one-hot instead of softmax.
+    """
+    if active != stats:
+        logits = logits[..., [stats.index(name) for name in active]]
+    if hard:
+        index = logits.argmax(-1, keepdim=True)
+        return torch.zeros_like(logits).scatter(-1, index, 1)
+    return logits.softmax(-1)
+
+
+def _only_if(chosen: Tensor, moments: Moments | None) -> Moments | None:
+    """``moments``, or zeros: NaN in a statistic that a hard choice leaves
+    out must not leak, neither forward nor backward, as 0 * NaN.
+
+    Args:
+        chosen: one truth value, or (G, 1), one for each group.
+        moments: what the statistic is taken from.
+    """
+    if moments is None:
+        return None
+    zero = moments.mean.new_zeros(())
+    return Moments(
+        torch.where(chosen, moments.mean, zero),
+        torch.where(chosen.unsqueeze(-1), moments.cov, zero),
+    )
+
+
+def _weighted_sum(terms: Iterable[Tensor], weights: Tensor) -> Tensor:
+    total = None
+    for w, term in zip(weights, terms):
+        total = w * term if total is None else total + w * term
+    return total
+
+
+def _per_channel(weights: Tensor, groups: int) -> Tensor:
+    """(K,) as it is; (ratio_groups, K) as (K, G, 1) for one-row groups."""
+    if weights.dim() == 1:
+        return weights
+    repeats = groups // len(weights)
+    return weights.t().repeat_interleave(repeats, 1).unsqueeze(-1)
+
+
+def mix(
+    sample: Moments | None,
+    batch: Moments | None,
+    mean_logits: Tensor | None,
+    cov_logits: Tensor | None,
+    spec: NormSpec,
+    active: tuple[str, ...],
+) -> Moments:
+    """The mixed mean and covariance, eps included.
+
+    Args:
+        sample: moments of each sample, where a statistic needs them.
+        batch: moments of the batch or the running ones, likewise.
+        mean_logits: ratio logits of the means, (K,) or (ratio_groups, K);
+            None where the norm has a single statistic.
+        cov_logits: ratio logits of the (co)variances, likewise.
+        spec: the norm.
+        active: the statistics that are defined for this input.
+    """
+    reference = sample if sample is not None else batch
+    groups, rows = reference.mean.shape[1:]
+    eye = torch.eye(
+        rows, dtype=reference.mean.dtype, device=reference.mean.device
+    )
+    if len(active) == 1:
+        mean, cov = _statistic(active[0], sample, batch, eye)
+        return Moments(mean, cov + spec.eps * eye)
+    weights, cov_weights = (
+        _per_channel(
+            importance_ratios(
+                logits.to(eye.dtype), spec.stats, active, spec.hard
+            ),
+            groups,
+        )
+        for logits in (mean_logits, cov_logits)
+    )
+    terms = []
+    for name, share in zip(active, weights + cov_weights):
+        sources = sample, batch
+        if spec.hard:  # all channels of a sample are behind its ln
+            chosen = share.any() if name == 'ln' else share > 0
+            sources = (_only_if(chosen, moments) for moments in sources)
+        terms.append(_statistic(name, *sources, eye))
+    means, covs = zip(*terms)
+    if cov_weights.dim() > 1:
+        cov_weights = cov_weights.unsqueeze(-1)
+    mean = _weighted_sum(means, weights)
+    cov = _weighted_sum(covs, cov_weights)
+    return Moments(mean, cov + spec.eps * eye)

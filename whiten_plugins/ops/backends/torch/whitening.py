@@ -1,0 +1,125 @@
+r"""Whitening matrices: W with W S W^T = I for a batch of covariances S.
+
+=========  =====================================  =====================
+method     W                                      source
+=========  =====================================  =====================
+``itn``    S^(-1/2) by T Newton iterations        ItN eq. 4, 5, 7
+``zca``    S^(-1/2) = D L^(-1/2) D^T              DBN eq. 4
+``pca``    L^(-1/2) D^T                           DBN section 3.1
+=========  =====================================  =====================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from ...spec import NormSpec
+
+
+def newton_schulz(S: Tensor, T: int) -> Tensor:
+    r"""Approximates :math:`S^{-1/2}` by T Newton iterations (ItN eq. 7).
+
+    .. math::
+        P_0 = I, \quad P_{k+1} = \frac12 (3 P_k - P_k^3 S / \mathrm{tr} S),
+        \quad W = P_T / \sqrt{\mathrm{tr} S}
+
+    Args:
+        S: (B, c, c), symmetric and positive definite.
+        T: number of iterations, at least 1.
+    """
+    trace = S.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
+    S = S / trace
+    eye = torch.eye(S.shape[-1], dtype=S.dtype, device=S.device)
+    P = torch.sub(eye, S, alpha=1 / 3) * 1.5
+    for _ in range(T - 1):
+        P = torch.baddbmm(P, P @ P @ P, S, beta=1.5, alpha=-0.5)
+    return P * trace.rsqrt()
+
+
+def _eigh(S: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Eigenvalues, at least eps, and eigenvectors; the eigenvalues are NaN
+    where S is not finite, which LAPACK would refuse."""
+    finite = S.isfinite().all(-1).all(-1)
+    eye = torch.eye(S.shape[-1], dtype=S.dtype, device=S.device)
+    S = torch.where(finite[..., None, None], S, eye)
+    eigenvalues, D = torch.linalg.eigh(S)
+    eigenvalues = eigenvalues.clamp(min=eps)
+    return torch.where(finite[..., None], eigenvalues, torch.nan), D
+
+
+class _ZCA(Function):
+    r"""W = D L^(-1/2) D^T, with a gradient that needs no eigenvalue gaps.
+
+    With :math:`K_{ij} = -1 / (s_i s_j (s_i + s_j))`, :math:`s = \sqrt l`,
+    the divided differences of l^(-1/2): dS = D [K * (D^T dW D)] D^T. Unlike
+    DBN eq. 5 it stays exact where eigenvalues are equal.
+    """
+
+    @staticmethod
+    def forward(ctx, S: Tensor, eps: float) -> Tensor:
+        eigenvalues, D = _eigh(S, eps)
+        s = eigenvalues.sqrt()
+        ctx.save_for_backward(s, D)
+        return (D / s.unsqueeze(-2)) @ D.mT
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+        s, D = ctx.saved_tensors
+        rows, columns = s.unsqueeze(-1), s.unsqueeze(-2)
+        K = -1 / (rows * columns * (rows + columns))
+        inner = D.mT @ (grad + grad.mT) @ D
+        return D @ (0.5 * K * inner) @ D.mT, None
+
+
+class _PCA(Function):
+    r"""W = L^(-1/2) D^T, differentiated through DBN eq. 5.
+
+    Made unique as DBN section 3.1 does: eigenvalues in non-increasing order,
+    the first element of each eigenvector positive. The gradient divides by
+    the gaps between eigenvalues; where a gap is below rounding it is left
+    out, so the gradient stays finite.
+    """
+
+    @staticmethod
+    def forward(ctx, S: Tensor, eps: float) -> Tensor:
+        eigenvalues, D = (v.flip(-1) for v in _eigh(S, eps))
+        D = torch.where(D[..., :1, :] < 0, -D, D)
+        ctx.save_for_backward(eigenvalues, D)
+        return D.mT * eigenvalues.rsqrt().unsqueeze(-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+        eigenvalues, D = ctx.saved_tensors
+        scale = eigenvalues.rsqrt().unsqueeze(-1)
+        gaps = eigenvalues.unsqueeze(-2) - eigenvalues.unsqueeze(-1)
+        rounding = torch.finfo(gaps.dtype).eps * eigenvalues.amax(-1)
+        distinct = gaps.abs() > rounding[..., None, None]
+        K = torch.where(distinct, gaps, torch.inf).reciprocal()
+        d_vectors = (grad * scale).mT
+        d_values = -0.5 * (grad * D.mT).sum(-1) * scale.squeeze(-1) ** 3
+        inner = K * (D.mT @ d_vectors) + torch.diag_embed(d_values)
+        dS = D @ inner @ D.mT
+        return 0.5 * (dS + dS.mT), None
+
+
+_METHODS: dict[str, Callable[[Tensor, NormSpec], Tensor]] = {
+    'itn': lambda S, spec: newton_schulz(S, spec.T),
+    'zca': lambda S, spec: _ZCA.apply(S, spec.eps),
+    'pca': lambda S, spec: _PCA.apply(S, spec.eps),
+}
+METHODS = tuple(_METHODS)
+
+
+def whitening_matrix(S: Tensor, spec: NormSpec) -> Tensor:
+    """Whitens covariances (N, G, c, c) by the method of ``spec``."""
+    if S.shape[-1] == 1:
+        return S.rsqrt()
+    W = _METHODS[spec.whitening](S.flatten(0, 1), spec)
+    return W.view_as(S)

@@ -1,0 +1,204 @@
+"""The linear passes: y = A x + b, and dx = A^T g + B x + d.
+
+Both are one kernel over one or two terms: out = A x + B z + b. A is
+contiguous and numbered alike with b where B is missing, B with b where it is
+not; a stride of 0 repeats coefficients over samples or entries.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ..tuning import launch, linear_tile, scalar_tile
+from .tiles import at, load_tile, product, store_tile
+
+
+@triton.jit
+def _add_product(
+    total, matrix, x, x_row, x_m, element, size,
+    ROWS: tl.constexpr, PADDED: tl.constexpr, TRANSPOSE: tl.constexpr,
+):  # fmt: skip
+    """``total + matrix @ x``, or its transpose, in slabs of 16 rows."""
+    row = tl.arange(0, PADDED)
+    for begin in range(0, PADDED, 16):
+        slab = begin + tl.arange(0, 16)
+        if TRANSPOSE:
+            offsets = slab[None, :] * ROWS + row[:, None]
+        else:
+            offsets = row[:, None] * ROWS + slab[None, :]
+        inside = (row[:, None] < ROWS) & (slab[None, :] < ROWS)
+        a = tl.load(matrix + offsets, mask=inside, other=0.0)
+        mask = (slab[:, None] < ROWS) & (element[None, :] < size)
+        tile = load_tile(x, slab.to(tl.int64) * x_row, element, x_m, mask)
+        total += product(a, tile)
+    return total
+
+
+@triton.jit
+def _matrix_affine(
+    x, x_n, x_e, x_row, x_m, A, A_n, A_e,
+    z, z_n, z_e, z_row, z_m, B, B_n, B_e,
+    out, out_n, out_e, out_row, out_m, b, b_n, b_e,
+    num_entries, entry_step, num_tiles, tile_step, size,
+    ROWS: tl.constexpr, PADDED: tl.constexpr, BLOCK: tl.constexpr,
+    TRANSPOSE: tl.constexpr,
+):  # fmt: skip
+    """A tile of one entry of c > 1 rows; z and b may be None."""
+    program = tl.program_id(0)
+    n = program // (num_entries * num_tiles)
+    e = program // entry_step % num_entries
+    tile = program // tile_step % num_tiles
+    element = tile.to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    row = tl.arange(0, PADDED)
+
+    total = tl.zeros((PADDED, BLOCK), tl.float32)
+    A += at(n, e, A_n, A_e) * ROWS * ROWS
+    x += at(n, e, x_n, x_e)
+    total = _add_product(
+        total, A, x, x_row, x_m, element, size, ROWS, PADDED, TRANSPOSE
+    )
+    if z is not None:
+        B += at(n, e, B_n, B_e) * ROWS * ROWS
+        z += at(n, e, z_n, z_e)
+        total = _add_product(
+            total, B, z, z_row, z_m, element, size, ROWS, PADDED, False
+        )
+    if b is not None:
+        b += at(n, e, b_n, b_e) * ROWS
+        total += tl.load(b + row, mask=row < ROWS, other=0.0)[:, None]
+    out += at(n, e, out_n, out_e)
+    mask = (row[:, None] < ROWS) & (element[None, :] < size)
+    store_tile(out, row.to(tl.int64) * out_row, element, out_m, mask, total)
+
+
+@triton.jit
+def _scalar_term(
+    x, x_n, x_e, x_m, a, a_n, a_e, n, e, valid, element, mask
+):  # fmt: skip
+    """``a x`` for several entries."""
+    a = tl.load(a + at(n, e, a_n, a_e), mask=valid, other=0.0)
+    return a[:, None] * load_tile(x, at(n, e, x_n, x_e), element, x_m, mask)
+
+
+@triton.jit
+def _scalar_affine(
+    x, x_n, x_e, x_row, x_m, A, A_n, A_e,
+    z, z_n, z_e, z_row, z_m, B, B_n, B_e,
+    out, out_n, out_e, out_row, out_m, b, b_n, b_e,
+    num_samples, num_entries, num_tiles, size,
+    ENTRIES: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """A tile of several entries of c = 1; z and b may be None."""
+    program = tl.program_id(0)
+    entry = program // num_tiles * ENTRIES + tl.arange(0, ENTRIES)
+    n, e = entry // num_entries, entry % num_entries
+    tile = (program % num_tiles).to(tl.int64)
+    element = tile * BLOCK + tl.arange(0, BLOCK)
+    valid = n < num_samples
+    mask = valid[:, None] & (element[None, :] < size)
+
+    total = _scalar_term(
+        x, x_n, x_e, x_m, A, A_n, A_e, n, e, valid, element, mask
+    )
+    if z is not None:
+        total += _scalar_term(
+            z, z_n, z_e, z_m, B, B_n, B_e, n, e, valid, element, mask
+        )
+    if b is not None:
+        b += at(n, e, b_n, b_e)
+        total += tl.load(b, mask=valid, other=0.0)[:, None]
+    store_tile(out, at(n, e, out_n, out_e), element, out_m, mask, total)
+
+
+def _numbered(coefficients: Tensor | None) -> tuple:
+    """Contiguous coefficients (N or 1, E or 1, ...) and the steps of their
+    number from a sample and from an entry to the next."""
+    if coefficients is None:
+        return None, 0, 0
+    samples, entries = coefficients.shape[:2]
+    steps = (entries if samples > 1 else 0, 1 if entries > 1 else 0)
+    return coefficients.contiguous(), *steps
+
+
+def _strided(x: Tensor | None) -> tuple:
+    """A tensor and its four strides."""
+    return (None, 0, 0, 0, 0) if x is None else (x, *x.stride())
+
+
+def _run(
+    terms: list[tuple[Tensor | None, Tensor | None]],
+    b: Tensor | None,
+    out: Tensor,
+    transpose: bool,
+) -> None:
+    """``out = A x + B z + b`` for the terms (x, A), (z, B)."""
+    num_samples, entries, rows, size = out.shape
+    tensors = ()
+    for x, matrix in terms:
+        tensors += _strided(x) + _numbered(matrix)
+    tensors += _strided(out) + _numbered(b)
+    if rows == 1:
+        tile = scalar_tile(out)
+        tiles = -(-size // tile.elements)
+        launch(
+            _scalar_affine,
+            -(-num_samples * entries // tile.rows) * tiles,
+            tensors,
+            (num_samples, entries, tiles, size),
+            ENTRIES=tile.rows,
+            BLOCK=tile.elements,
+            num_warps=tile.num_warps,
+        )
+        return
+    tile = linear_tile(rows, size)
+    tiles = -(-size // tile.elements)
+    # Entries that interleave in memory run at the same time.
+    interleaved = out.stride(1) < out.stride(3)
+    steps = (1, entries) if interleaved else (tiles, 1)
+    launch(
+        _matrix_affine,
+        num_samples * entries * tiles,
+        tensors,
+        (entries, steps[0], tiles, steps[1], size),
+        ROWS=rows,
+        PADDED=tile.rows,
+        BLOCK=tile.elements,
+        TRANSPOSE=transpose,
+        num_warps=tile.num_warps,
+    )
+
+
+def affine(x: Tensor, A: Tensor, b: Tensor, out: Tensor) -> None:
+    """``out = A x + b``.
+
+    Args:
+        x: (N, E, c, M) of any strides.
+        A: (N or 1, E or 1, c, c).
+        b: (N or 1, E or 1, c).
+        out: (N, E, c, M) of any strides, written.
+    """
+    _run([(x, A), (None, None)], b, out, transpose=False)
+
+
+def input_gradient(
+    grad: Tensor,
+    x: Tensor,
+    A: Tensor,
+    B: Tensor | None,
+    d: Tensor | None,
+    out: Tensor,
+) -> None:
+    """``out = A^T g + B x + d``; without statistics, ``A^T g`` alone.
+
+    Args:
+        grad: g, the gradient of the output, (N, E, c, M) of any strides.
+        x: (N, E, c, M) of any strides.
+        A: coefficients of the forward map, (N or 1, E or 1, c, c).
+        B: what reaches x through the covariances, as A.
+        d: what reaches x through the means, (N or 1, E or 1, c).
+        out: (N, E, c, M) of any strides, written.
+    """
+    second = (None, None) if B is None else (x, B)
+    _run([(grad, A), second], d, out, transpose=True)

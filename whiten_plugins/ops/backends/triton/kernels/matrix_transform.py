@@ -1,0 +1,234 @@
+r"""Mixing, Newton–Schulz and the folding of weight and bias for c > 1.
+
+One program holds the matrices of one group of one sample, or of the batch
+where no statistic is a sample's own. The slots of a row (GW: the channels of
+a group) share W and differ in weight and bias; elsewhere a row has one slot.
+Row r of slot s in group g is channel (g c + r) slots + s, in entry
+g slots + s.
+"""
+
+import triton
+import triton.language as tl
+
+from .matrices import identity, mix, source_gradients, store_moments
+from .mixture import (
+    layer_moments,
+    placed,
+    scaled,
+    share,
+    store_logit_gradients,
+)
+from .newton import newton_schulz, newton_schulz_backward, sum_of
+from .tiles import square, sum_samples
+
+
+@triton.jit
+def _load_weight(weight, channel, inside):
+    """Weights of some channels, 1 where the norm has none."""
+    values = inside.to(tl.float32)
+    if weight is not None:
+        values = tl.load(weight + channel, mask=inside, other=0.0)
+    return values.to(tl.float32)
+
+
+@triton.jit
+def matrix_forward(
+    sample_mean, sample_cov, batch_mean, batch_cov,
+    weight, bias, mean_logits, cov_logits, A, b, W, scratch,
+    num_groups, num_logits, groups_per_ratio, eps, num_slots,
+    IW: tl.constexpr, IN: tl.constexpr, LN: tl.constexpr,
+    BW: tl.constexpr, BN: tl.constexpr, HARD: tl.constexpr,
+    T: tl.constexpr, ROWS: tl.constexpr, PADDED: tl.constexpr,
+):  # fmt: skip
+    """A, b and W of one group."""
+    program = tl.program_id(0)
+    n, g = program // num_groups, program % num_groups
+    row = tl.arange(0, PADDED)
+    offsets, inside = square(row, ROWS)
+    eye = identity(row, ROWS)
+    mean, cov, _, _ = mix(
+        sample_mean, sample_cov, batch_mean, batch_cov,
+        mean_logits, cov_logits,
+        n, g, num_groups, num_logits, groups_per_ratio, row, eye, eps,
+        IW, IN, LN, BW, BN, HARD, ROWS,
+    )  # fmt: skip
+    if scratch is not None:
+        scratch += program.to(tl.int64) * (2 * PADDED * PADDED)
+    padded = row[:, None] * PADDED + row[None, :]
+    whitening, _, _ = newton_schulz(cov, eye, padded, None, scratch, T)
+    W += program.to(tl.int64) * ROWS * ROWS
+    tl.store(W + offsets, whitening, mask=inside)
+    for slot in range(0, num_slots):
+        channel = (g * ROWS + row) * num_slots + slot
+        gamma = _load_weight(weight, channel, row < ROWS)
+        matrix = gamma[:, None] * whitening
+        vector = -tl.sum(matrix * mean[None, :], 1)
+        if bias is not None:
+            beta = tl.load(bias + channel, mask=row < ROWS, other=0.0)
+            vector += beta.to(tl.float32)
+        number = program * num_slots + slot
+        store_moments(b, A, number, row, vector, matrix, ROWS)
+
+
+@triton.jit
+def _unfold(
+    dA, db, weight, A, d_weight, d_bias, mean, whitening,
+    n, g, row, num_groups, num_slots, num_samples,
+    ROWS: tl.constexpr, BLOCK_SAMPLES: tl.constexpr,
+):  # fmt: skip
+    """Gradients of the mixed mean and of W; writes A once more and the
+    gradients of weight and bias."""
+    offsets, inside = square(row, ROWS)
+    entries = num_groups * num_slots
+    d_mean = tl.zeros(row.shape, tl.float32)
+    d_whitening = tl.zeros_like(whitening)
+    for slot in range(0, num_slots):
+        entry = g * num_slots + slot
+        channel = (g * ROWS + row) * num_slots + slot
+        gamma = _load_weight(weight, channel, row < ROWS)
+        matrix = gamma[:, None] * whitening
+        number = (n * entries + entry).to(tl.int64)
+        tl.store(A + number * ROWS * ROWS + offsets, matrix, mask=inside)
+        number = (n * num_samples * entries + entry).to(tl.int64)
+        d_vector = sum_samples(
+            db + number * ROWS, num_samples, entries * ROWS,
+            row[:, None], (row < ROWS)[:, None], BLOCK_SAMPLES,
+        )  # fmt: skip
+        d_matrix = sum_samples(
+            dA + number * ROWS * ROWS, num_samples, entries * ROWS * ROWS,
+            offsets, inside, BLOCK_SAMPLES,
+        )  # fmt: skip
+        d_matrix -= d_vector * mean[None, :]  # through b = bias - A mean
+        d_mean -= tl.sum(matrix * d_vector, 0)
+        d_whitening += gamma[:, None] * d_matrix
+        if d_weight is not None:
+            d_gamma = tl.sum(d_matrix * whitening, 1)
+            tl.store(d_weight + channel, d_gamma, mask=row < ROWS)
+        if d_bias is not None:
+            d_beta = tl.sum(d_vector, 1)
+            tl.store(d_bias + channel, d_beta, mask=row < ROWS)
+    return d_mean, d_whitening
+
+
+@triton.jit
+def matrix_backward(
+    dA, db, sample_mean, sample_cov, batch_mean, batch_cov,
+    weight, mean_logits, cov_logits, A, d_sample_mean, d_sample_cov,
+    d_batch_mean, d_batch_cov, d_weight, d_bias, d_logits, d_layer, scratch,
+    stride, num_samples, num_groups, num_logits, groups_per_ratio, eps,
+    num_slots,
+    IW: tl.constexpr, IN: tl.constexpr, LN: tl.constexpr,
+    BW: tl.constexpr, BN: tl.constexpr, HARD: tl.constexpr,
+    T: tl.constexpr, ROWS: tl.constexpr, PADDED: tl.constexpr,
+    BLOCK_SAMPLES: tl.constexpr,
+):  # fmt: skip
+    """A once more and the gradients of one group.
+
+    Gradients that samples share, from ``d_batch_mean`` on, are written for
+    each n by itself, ``stride`` apart, and summed later. Those through
+    ``ln`` concern all groups: ``d_layer`` (N, G, 2) takes what comes from
+    each for :func:`add_layer_gradients`. ``scratch`` (N, G, T + 1, P, P)
+    holds two operands and the Newton iterates.
+    """
+    program = tl.program_id(0)
+    n, g = program // num_groups, program % num_groups
+    shared = n.to(tl.int64) * stride
+    row = tl.arange(0, PADDED)
+    eye = identity(row, ROWS)
+    mean, cov, mean_ratios, cov_ratios = mix(
+        sample_mean, sample_cov, batch_mean, batch_cov,
+        mean_logits, cov_logits,
+        n, g, num_groups, num_logits, groups_per_ratio, row, eye, eps,
+        IW, IN, LN, BW, BN, HARD, ROWS,
+    )  # fmt: skip
+    buffer = scratch + program.to(tl.int64) * ((T + 1) * PADDED * PADDED)
+    iterates = buffer + 2 * PADDED * PADDED
+    padded = row[:, None] * PADDED + row[None, :]
+    whitening, S, trace = newton_schulz(cov, eye, padded, iterates, buffer, T)
+    if d_weight is not None:
+        d_weight += shared
+    if d_bias is not None:
+        d_bias += shared
+    d_mean, d_whitening = _unfold(
+        dA, db, weight, A, d_weight, d_bias, mean, whitening,
+        n, g, row, num_groups, num_slots, num_samples, ROWS, BLOCK_SAMPLES,
+    )  # fmt: skip
+    d_cov = newton_schulz_backward(
+        d_whitening, whitening, S, trace, eye, padded, iterates, buffer, T
+    )
+    of_mean = tl.zeros_like(mean_ratios)
+    of_cov = tl.zeros_like(cov_ratios)
+    if sample_mean is not None:
+        more_of_mean, more_of_cov = source_gradients(
+            sample_mean, sample_cov, program,
+            d_sample_mean, d_sample_cov, program,
+            d_mean, d_cov, mean_ratios, cov_ratios, row, eye, IW, IN, ROWS,
+        )  # fmt: skip
+        of_mean += more_of_mean
+        of_cov += more_of_cov
+    if batch_mean is not None:
+        more_of_mean, more_of_cov = source_gradients(
+            batch_mean, batch_cov, g,
+            d_batch_mean + shared, d_batch_cov + shared, g,
+            d_mean, d_cov, mean_ratios, cov_ratios, row, eye, BW, BN, ROWS,
+        )  # fmt: skip
+        of_mean += more_of_mean
+        of_cov += more_of_cov
+    if LN >= 0:
+        mu, variance = layer_moments(
+            sample_mean, sample_cov, n, num_groups * ROWS, ROWS
+        )
+        d_mu, d_variance = tl.sum(d_mean, 0), sum_of(d_cov * eye)
+        of_mean += placed(d_mu * mu, LN)
+        of_cov += placed(d_variance * variance, LN)
+        tl.store(
+            d_layer + program * 2 + tl.arange(0, 1),
+            scaled(share(mean_ratios, LN), d_mu),
+        )
+        tl.store(
+            d_layer + program * 2 + 1 + tl.arange(0, 1),
+            scaled(share(cov_ratios, LN), d_variance),
+        )
+    if d_logits is not None:
+        number = g + tl.arange(0, 1)
+        store_logit_gradients(
+            d_logits + shared, number, mean_ratios, of_mean,
+            cov_ratios, of_cov, number >= 0,
+        )  # fmt: skip
+
+
+@triton.jit
+def add_layer_gradients(
+    d_layer, sample_mean, sample_cov, d_sample_mean, d_sample_cov,
+    num_groups, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Adds what reaches a sample's moments through ``ln``.
+
+    Args:
+        d_layer: gradients of the ln mean and variance from each group,
+            (N, G, 2).
+    """
+    n = tl.program_id(0)
+    channels = num_groups * ROWS
+    lanes = tl.arange(0, BLOCK)
+    d_mu = tl.zeros((BLOCK,), tl.float32)
+    d_variance = tl.zeros((BLOCK,), tl.float32)
+    for begin in range(0, num_groups, BLOCK):
+        g = begin + lanes
+        pair = d_layer + (n * num_groups + g) * 2
+        d_mu += tl.load(pair, mask=g < num_groups, other=0.0)
+        d_variance += tl.load(pair + 1, mask=g < num_groups, other=0.0)
+    d_mu = tl.sum(d_mu, 0) / channels
+    d_variance = tl.sum(d_variance, 0) / channels
+    mu, _ = layer_moments(sample_mean, sample_cov, n, channels, ROWS)
+    for begin in range(0, channels, BLOCK):
+        channel = begin + lanes
+        mask = channel < channels
+        number = n.to(tl.int64) * channels + channel
+        offset = tl.load(sample_mean + number, mask=mask, other=0.0) - mu
+        d_mean = tl.load(d_sample_mean + number, mask=mask, other=0.0)
+        d_mean += d_mu + scaled(2 * d_variance, offset)
+        tl.store(d_sample_mean + number, d_mean, mask=mask)
+        diagonal = d_sample_cov + number * ROWS + channel % ROWS
+        d_cov = tl.load(diagonal, mask=mask, other=0.0) + d_variance
+        tl.store(diagonal, d_cov, mask=mask)

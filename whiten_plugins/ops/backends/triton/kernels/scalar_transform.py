@@ -1,0 +1,252 @@
+r"""Mixing, whitening and the folding of weight and bias for c = 1.
+
+A group is one channel with a mean and a variance, so that W = S^(-1/2) needs
+no iteration; programs take channels by the block.
+"""
+
+import triton
+import triton.language as tl
+
+from .mixture import (
+    importance_ratios,
+    layer_moments,
+    placed,
+    scaled,
+    share,
+    store_logit_gradients,
+)
+from .tiles import sum_samples
+
+
+@triton.jit
+def _mix(
+    sample_mean, sample_var, batch_mean, batch_var, mean_logits, cov_logits,
+    layer_mean, layer_var,
+    n, channel, num_channels, num_logits, channels_per_ratio, eps,
+    IW: tl.constexpr, IN: tl.constexpr, LN: tl.constexpr,
+    BW: tl.constexpr, BN: tl.constexpr, HARD: tl.constexpr,
+):  # fmt: skip
+    """The mixed mean and variance of some channels, eps included, and the
+    ratios of both."""
+    valid = channel < num_channels
+    ratios_row = tl.where(valid, channel, 0) // channels_per_ratio
+    mean_ratios = importance_ratios(
+        mean_logits, ratios_row, num_logits, IW, IN, LN, BW, BN, HARD
+    )
+    cov_ratios = importance_ratios(
+        cov_logits, ratios_row, num_logits, IW, IN, LN, BW, BN, HARD
+    )
+    mean = tl.zeros(channel.shape, tl.float32)
+    var = mean + eps
+    if sample_mean is not None:
+        number = n.to(tl.int64) * num_channels + channel
+        mu = tl.load(sample_mean + number, mask=valid, other=0.0)
+        v = tl.load(sample_var + number, mask=valid, other=0.0)
+        mean += scaled(share(mean_ratios, IW) + share(mean_ratios, IN), mu)
+        var += scaled(share(cov_ratios, IW) + share(cov_ratios, IN), v)
+    if batch_mean is not None:
+        mu = tl.load(batch_mean + channel, mask=valid, other=0.0)
+        v = tl.load(batch_var + channel, mask=valid, other=0.0)
+        mean += scaled(share(mean_ratios, BW) + share(mean_ratios, BN), mu)
+        var += scaled(share(cov_ratios, BW) + share(cov_ratios, BN), v)
+    if LN >= 0:
+        mean += scaled(share(mean_ratios, LN), layer_mean)
+        var += scaled(share(cov_ratios, LN), layer_var)
+    return mean, var, mean_ratios, cov_ratios
+
+
+@triton.jit
+def _layer_moments(mean, cov, n, num_channels, LN: tl.constexpr):
+    """``ln`` of sample n where it is active, else zeros."""
+    if LN >= 0:
+        mu, var = layer_moments(mean, cov, n, num_channels, 1)
+    else:
+        mu, var = 0.0, 0.0
+    return mu, var
+
+
+@triton.jit
+def _load_weight(weight, channel, valid):
+    """Weights of some channels, 1 where the norm has none."""
+    values = valid.to(tl.float32)
+    if weight is not None:
+        values = tl.load(weight + channel, mask=valid, other=0.0)
+    return values.to(tl.float32)
+
+
+@triton.jit
+def scalar_forward(
+    sample_mean, sample_var, batch_mean, batch_var,
+    weight, bias, mean_logits, cov_logits, A, b, W,
+    num_channels, num_logits, channels_per_ratio, eps, num_blocks,
+    IW: tl.constexpr, IN: tl.constexpr, LN: tl.constexpr,
+    BW: tl.constexpr, BN: tl.constexpr, HARD: tl.constexpr,
+    BLOCK: tl.constexpr,
+):  # fmt: skip
+    """A, b and W of a block of one sample's channels."""
+    n = tl.program_id(0) // num_blocks
+    channel = tl.program_id(0) % num_blocks * BLOCK + tl.arange(0, BLOCK)
+    valid = channel < num_channels
+    layer_mean, layer_var = _layer_moments(
+        sample_mean, sample_var, n, num_channels, LN
+    )
+    mean, var, _, _ = _mix(
+        sample_mean, sample_var, batch_mean, batch_var,
+        mean_logits, cov_logits, layer_mean, layer_var,
+        n, channel, num_channels, num_logits, channels_per_ratio, eps,
+        IW, IN, LN, BW, BN, HARD,
+    )  # fmt: skip
+    whitening = tl.rsqrt(var)
+    scale = _load_weight(weight, channel, valid) * whitening
+    shift = -scale * mean
+    if bias is not None:
+        shift += tl.load(bias + channel, mask=valid, other=0.0).to(tl.float32)
+    number = n.to(tl.int64) * num_channels + channel
+    tl.store(A + number, scale, mask=valid)
+    tl.store(b + number, shift, mask=valid)
+    tl.store(W + number, whitening, mask=valid)
+
+
+@triton.jit
+def _sum_samples(
+    x, n, channel, num_channels, num_samples, BLOCK: tl.constexpr
+):
+    """Sum over the samples that share coefficients n."""
+    x += n.to(tl.int64) * num_samples * num_channels
+    offsets = channel[:, None]
+    total = sum_samples(
+        x, num_samples, num_channels, offsets, offsets < num_channels, BLOCK
+    )
+    return tl.sum(total, 1)
+
+
+@triton.jit
+def _unfold(
+    dA, db, weight, mean, var,
+    n, channel, num_channels, num_samples, BLOCK_SAMPLES: tl.constexpr,
+):  # fmt: skip
+    """Gradients of the mixed mean and variance, of weight and of bias, and
+    A."""
+    valid = channel < num_channels
+    d_scale = _sum_samples(
+        dA, n, channel, num_channels, num_samples, BLOCK_SAMPLES
+    )
+    d_shift = _sum_samples(
+        db, n, channel, num_channels, num_samples, BLOCK_SAMPLES
+    )
+    whitening = tl.rsqrt(var)
+    gamma = _load_weight(weight, channel, valid)
+    d_scale -= d_shift * mean  # through b = bias - A mean
+    d_mean = -gamma * whitening * d_shift
+    d_var = -0.5 * gamma * d_scale * whitening / var
+    return d_mean, d_var, d_scale * whitening, d_shift, gamma * whitening
+
+
+@triton.jit
+def _source_products(
+    mean, var, number, valid, d_mean, d_var,
+    FULL: tl.constexpr, DIAGONAL: tl.constexpr,
+):  # fmt: skip
+    """Gradients of the ratios that weigh one source of moments."""
+    of_mean = d_mean * tl.load(mean + number, mask=valid, other=0.0)
+    of_var = d_var * tl.load(var + number, mask=valid, other=0.0)
+    of_mean, of_var = of_mean[:, None], of_var[:, None]
+    return (
+        placed(of_mean, FULL) + placed(of_mean, DIAGONAL),
+        placed(of_var, FULL) + placed(of_var, DIAGONAL),
+    )
+
+
+@triton.jit
+def scalar_backward(
+    dA, db, sample_mean, sample_var, batch_mean, batch_var,
+    weight, mean_logits, cov_logits, A, d_sample_mean, d_sample_var,
+    d_batch_mean, d_batch_var, d_weight, d_bias, d_logits,
+    stride, num_samples, num_channels, num_logits, channels_per_ratio, eps,
+    IW: tl.constexpr, IN: tl.constexpr, LN: tl.constexpr,
+    BW: tl.constexpr, BN: tl.constexpr, HARD: tl.constexpr,
+    BLOCK: tl.constexpr, BLOCK_SAMPLES: tl.constexpr,
+):  # fmt: skip
+    """A once more and the gradients of one sample's channels.
+
+    Gradients that samples share, from ``d_batch_mean`` on, are written for
+    each n by itself, ``stride`` apart, and summed later.
+    """
+    n = tl.program_id(0)
+    lanes = tl.arange(0, BLOCK)
+    layer_mean, layer_var = _layer_moments(
+        sample_mean, sample_var, n, num_channels, LN
+    )
+    d_layer_mean = tl.zeros((BLOCK,), tl.float32)
+    d_layer_var = tl.zeros((BLOCK,), tl.float32)
+    if LN >= 0:
+        for begin in range(0, num_channels, BLOCK):
+            channel = begin + lanes
+            mean, var, mean_ratios, cov_ratios = _mix(
+                sample_mean, sample_var, batch_mean, batch_var,
+                mean_logits, cov_logits, layer_mean, layer_var,
+                n, channel, num_channels, num_logits, channels_per_ratio,
+                eps, IW, IN, LN, BW, BN, HARD,
+            )  # fmt: skip
+            d_mean, d_var, _, _, _ = _unfold(
+                dA, db, weight, mean, var,
+                n, channel, num_channels, num_samples, BLOCK_SAMPLES,
+            )  # fmt: skip
+            d_layer_mean += scaled(share(mean_ratios, LN), d_mean)
+            d_layer_var += scaled(share(cov_ratios, LN), d_var)
+    d_layer_mean = tl.sum(d_layer_mean, 0) / num_channels
+    d_layer_var = tl.sum(d_layer_var, 0) / num_channels
+
+    shared = n.to(tl.int64) * stride
+    for begin in range(0, num_channels, BLOCK):
+        channel = begin + lanes
+        valid = channel < num_channels
+        number = n.to(tl.int64) * num_channels + channel
+        mean, var, mean_ratios, cov_ratios = _mix(
+            sample_mean, sample_var, batch_mean, batch_var,
+            mean_logits, cov_logits, layer_mean, layer_var,
+            n, channel, num_channels, num_logits, channels_per_ratio,
+            eps, IW, IN, LN, BW, BN, HARD,
+        )  # fmt: skip
+        d_mean, d_var, d_gamma, d_beta, scale = _unfold(
+            dA, db, weight, mean, var,
+            n, channel, num_channels, num_samples, BLOCK_SAMPLES,
+        )  # fmt: skip
+        tl.store(A + number, scale, mask=valid)
+        if d_weight is not None:
+            tl.store(d_weight + shared + channel, d_gamma, mask=valid)
+        if d_bias is not None:
+            tl.store(d_bias + shared + channel, d_beta, mask=valid)
+        of_mean = placed((d_mean * layer_mean)[:, None], LN)
+        of_var = placed((d_var * layer_var)[:, None], LN)
+        if sample_mean is not None:
+            ratio = share(mean_ratios, IW) + share(mean_ratios, IN)
+            mu = tl.load(sample_mean + number, mask=valid, other=0.0)
+            through_layer = scaled(2 * d_layer_var, mu - layer_mean)
+            d_mu = scaled(ratio, d_mean) + d_layer_mean + through_layer
+            tl.store(d_sample_mean + number, d_mu, mask=valid)
+            ratio = share(cov_ratios, IW) + share(cov_ratios, IN)
+            d_v = scaled(ratio, d_var) + d_layer_var
+            tl.store(d_sample_var + number, d_v, mask=valid)
+            more_of_mean, more_of_var = _source_products(
+                sample_mean, sample_var, number, valid, d_mean, d_var, IW, IN
+            )
+            of_mean += more_of_mean
+            of_var += more_of_var
+        if batch_mean is not None:
+            ratio = share(mean_ratios, BW) + share(mean_ratios, BN)
+            d_mu = scaled(ratio, d_mean)
+            tl.store(d_batch_mean + shared + channel, d_mu, mask=valid)
+            ratio = share(cov_ratios, BW) + share(cov_ratios, BN)
+            d_v = scaled(ratio, d_var)
+            tl.store(d_batch_var + shared + channel, d_v, mask=valid)
+            more_of_mean, more_of_var = _source_products(
+                batch_mean, batch_var, channel, valid, d_mean, d_var, BW, BN
+            )
+            of_mean += more_of_mean
+            of_var += more_of_var
+        if d_logits is not None:
+            store_logit_gradients(
+                d_logits + shared, channel, mean_ratios, of_mean,
+                cov_ratios, of_var, valid,
+            )  # fmt: skip

@@ -1,0 +1,146 @@
+r"""The norms in evaluation as plain PyTorch operators, for tracing.
+
+The core reads activations block by block and differentiates by hand; a
+tracer can follow neither. What it follows is the same computation without
+blocks: with X, the c rows of M elements of one sample and group,
+
+.. math::
+    m = \bar X, \quad C = (X - m)(X - m)^T / M, \quad Y = A X + b
+
+where A and b come from the core's own mixture and whitening. Batch and image
+size stay free: no number of elements decides anything here, except that a
+map of one pixel, as a pooling layer makes it, stays one.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .backends.torch.mixture import mix
+from .backends.torch.transform import Parameters, transform
+from .backends.torch.whitening import whitening_matrix
+from .running import Running
+from .spec import BATCH_STATS, Moments, NormSpec
+
+INVERSE_SQRT_ITERATIONS = 24
+"""The root of an eigenvalue of 1e-7, where float32 ends, is 3e-4. It grows by
+half in each of 19 iterations, and the last 5 converge quadratically."""
+
+
+def normalize(
+    x: Tensor, parameters: Parameters, spec: NormSpec, running: Running | None
+) -> Tensor:
+    r""":func:`~whiten_plugins.ops.normalize.normalize` in evaluation.
+
+    Differentiable by autograd, which keeps several times as much memory.
+
+    Args:
+        x: (N, C, \*), not empty.
+        parameters: weight, bias and ratio logits.
+        spec: the norm.
+        running: running statistics, where ``spec`` has batch statistics.
+
+    Raises:
+        ValueError: if every statistic would be taken over one element.
+    """
+    rows = _rows(x.to(torch.promote_types(x.dtype, torch.float32)), spec)
+    sample, batch = None, None
+    if spec.uses_samples:
+        merged = rows.flatten(2).unsqueeze(1) if spec.across_groups else rows
+        sample = _moments(merged)
+    if spec.uses_batch:
+        batch = running.moments(spec.num_rows, rows.dtype)
+    active = _active_stats(x, spec)
+    if spec.running == 'cov':
+        logits = parameters.mean_logits, parameters.cov_logits
+        mean, cov = mix(sample, batch, *logits, spec, active)
+        batch = Moments(mean, _whitening_matrix(cov, spec))
+    A, b, _ = transform(None, batch, parameters, spec, active, whitened=True)
+    if spec.across_groups:
+        y = _affine(rows.transpose(1, 2), A, b).transpose(1, 2)
+    else:
+        y = _affine(rows, A, b)
+    return y.reshape(x.shape).to(x.dtype)
+
+
+def _rows(x: Tensor, spec: NormSpec) -> Tensor:
+    """(N, C, *) as (N, G, c, M), or across groups (N, c, C / c, M).
+
+    As :mod:`~whiten_plugins.ops.layout`, with sizes that a traced program
+    holds as constants.
+    """
+    others = int(x.shape[1]) // spec.num_rows
+    sizes = others, spec.num_rows
+    return x.reshape(
+        x.shape[0], *(sizes[::-1] if spec.across_groups else sizes), -1
+    )
+
+
+def _active_stats(x: Tensor, spec: NormSpec) -> tuple[str, ...]:
+    """Statistics that more than one element defines in this input."""
+    # A symbolic size stands for many values: no map of one pixel.
+    pixels = any(isinstance(s, torch.SymInt) or s > 1 for s in x.shape[2:])
+    in_row = pixels or (spec.across_groups and x.shape[1] > spec.num_rows)
+    defined = {'in': in_row, 'iw': in_row, 'ln': pixels or x.shape[1] > 1}
+    active = tuple(
+        name for name in spec.stats if defined.get(name, name in BATCH_STATS)
+    )
+    if not active:
+        raise ValueError(
+            f'{", ".join(spec.stats)} statistics need more than 1 value per '
+            f'channel, got input size {tuple(x.shape)}'
+        )
+    return active
+
+
+def _moments(rows: Tensor) -> Moments:
+    mean = rows.mean(-1, keepdim=True)
+    centred = rows - mean
+    cov = centred @ centred.transpose(-1, -2) / rows.shape[-1]
+    return Moments(mean.flatten(2), cov)
+
+
+def _affine(x: Tensor, A: Tensor, b: Tensor) -> Tensor:
+    """A x + b, as :func:`~.torch.activations.affine`."""
+    b = b.unsqueeze(-1)
+    return torch.addcmul(b, x, A) if A.shape[-1] == 1 else A @ x + b
+
+
+def _whitening_matrix(S: Tensor, spec: NormSpec) -> Tensor:
+    """Whitens by the method of ``spec``, without an autograd Function."""
+    if spec.whitening == 'itn' or S.shape[-1] == 1:
+        return whitening_matrix(S, spec)
+    if spec.whitening == 'zca' and torch.onnx.is_in_onnx_export():
+        return inverse_sqrt(S)
+    eigenvalues, D = torch.linalg.eigh(S)
+    scale = eigenvalues.clamp(min=spec.eps).rsqrt().unsqueeze(-2)
+    if spec.whitening == 'zca':
+        return (D * scale) @ D.transpose(-1, -2)
+    D, scale = D.flip(-1), scale.flip(-1)
+    D = torch.where(D[..., :1, :] < 0, -D, D)
+    return (D * scale).transpose(-1, -2)
+
+
+def inverse_sqrt(S: Tensor) -> Tensor:
+    r"""S^(-1/2) by matrix products alone: ONNX has no eigendecomposition.
+
+    The coupled Newton–Schulz iteration, which other than ItN eq. 7 is stable
+    until it has converged (Higham, Functions of Matrices, eq. 6.35):
+
+    .. math::
+        Y_0 = S / \lVert S \rVert, \; Z_0 = I, \;
+        R_k = \tfrac12 (3 I - Z_k Y_k), \;
+        Y_{k+1} = Y_k R_k, \; Z_{k+1} = R_k Z_k
+            \to \lVert S \rVert^{1/2} S^{-1/2}
+
+    Args:
+        S: (\*, c, c), symmetric and positive definite.
+    """
+    norm = S.square().sum((-1, -2), keepdim=True).sqrt()
+    eye = torch.eye(S.shape[-1], dtype=S.dtype, device=S.device)
+    Y, Z = S / norm, eye
+    for _ in range(INVERSE_SQRT_ITERATIONS):
+        R = 1.5 * eye - 0.5 * (Z @ Y)
+        Y, Z = Y @ R, R @ Z
+    return Z * norm.rsqrt()
