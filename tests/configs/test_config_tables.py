@@ -78,7 +78,7 @@ def test_a_new_number_reaches_readme_and_metafile(copy):
         ),
         (
             'sn/README.md', 'backbone, head', 'backbone, tail',
-            "there is no column 'tail'; there are network, data, backbone",
+            "there is no column 'tail'; there are network, data,",
         ),
     ],
 )  # fmt: skip

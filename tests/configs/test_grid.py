@@ -16,7 +16,7 @@ pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
 pytestmark = QUIET
-FAMILIES = ('sn', 'sw', 'gw', 'bw')
+FAMILIES = ('sn', 'sw', 'gw', 'bw', 'dg')
 PARTS = {
     'backbone.': 'backbone',
     'neck.': 'neck',
@@ -158,6 +158,10 @@ def test_the_rows_with_sn_evaluate_with_batch_averages(built):
     norms = ' '.join(built.intent[part] for part in PARTS.values())
     assert len(hooks) == (row and bool(re.search(r'SN\b', norms)))
     assert all(hook['every_val'] for hook in hooks)
+
+
+def test_the_configs_of_domain_generalization_have_test_sets(built):
+    assert ('test_sets' in built.cfg) == built.name.startswith('dg/')
 
 
 def test_the_learning_rate_falls_by_steps_or_the_poly_policy(built):

@@ -15,7 +15,13 @@ TASKS = {
     'mIoU': 'Semantic Segmentation',
     'mIoU(ms)': 'Semantic Segmentation',
 }
-DATASETS = {'coco': 'COCO', 'ade20k': 'ADE20K', 'cityscapes': 'Cityscapes'}
+DATASETS = {
+    'coco': 'COCO',
+    'ade20k': 'ADE20K',
+    'cityscapes': 'Cityscapes',
+    'gta5': 'GTA5',
+    'diverse-weather': 'Diverse-Weather',
+}
 
 
 @pytest.fixture(params=FAMILIES)

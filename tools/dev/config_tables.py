@@ -57,6 +57,12 @@ COLLECTIONS = {
         'Whitening',
         'https://arxiv.org/abs/1904.03441',
     ),
+    'dg': (
+        'Domain generalization',
+        'Two at Once: Enhancing Learning and Generalization Capacities via '
+        'IBN-Net',
+        'https://arxiv.org/abs/1807.09441',
+    ),
 }
 # Metric and task of the columns of results.
 RESULTS = {
@@ -360,6 +366,7 @@ def _value(key: str) -> Callable[[Row], str]:
 COLUMNS: dict[str, Callable[[Row], str]] = {
     'network': _value('network'),
     'data': _value('data'),
+    'trained on': _value('data'),
     'backbone': _backbone,
     'head': _head,
     'box head': _box_head,

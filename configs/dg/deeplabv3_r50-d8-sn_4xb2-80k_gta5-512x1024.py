@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/deeplabv3_r50-d8_4xb2-80k_gta5-512x1024.py',
+    '../_base_/datasets/driving_test_sets.py',
+]
+# SyncBN in the heads: no SN after global pooling (SN Table 11).
+model = dict(backbone=dict(norm_cfg=dict(type='SN')))

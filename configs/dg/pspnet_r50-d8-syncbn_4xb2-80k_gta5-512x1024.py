@@ -1,0 +1,4 @@
+_base_ = [
+    '../_base_/pspnet_r50-d8_4xb2-80k_gta5-512x1024.py',
+    '../_base_/datasets/driving_test_sets.py',
+]
