@@ -2,6 +2,9 @@
 
 import os
 
+from mmengine.dist import is_main_process
+from rich.console import Console
+
 from whiten_plugins.analysis import named_norm_errors
 from whiten_plugins.cli.arguments import common_parser
 from whiten_plugins.config.errors import ConfigError
@@ -11,6 +14,11 @@ from whiten_plugins.runner import (
     enable_tta,
     enable_visualization,
     save_predictions,
+)
+from whiten_plugins.runner.test_sets import (
+    prepare_test_sets,
+    results_table,
+    run_test_sets,
 )
 
 
@@ -40,7 +48,20 @@ def main() -> None:
     parser.add_argument(
         '--tta', action='store_true', help='test-time augmentation'
     )
+    parser.add_argument(
+        '--test-sets',
+        nargs='+',
+        metavar='NAME',
+        help='test on these and print one table: names in test_sets of the '
+        "config, where '*' stands for anything, or other configs",
+    )
     args = parser.parse_args()
+    for option in ('out', 'show', 'show_dir', 'tta'):
+        if args.test_sets and getattr(args, option):
+            parser.error(
+                f'--{option.replace("_", "-")} is of one test set: leave '
+                '--test-sets out'
+            )
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     try:
         cfg = load_config(args.config, args.cfg_options, args.work_dir)
@@ -52,9 +73,15 @@ def main() -> None:
             enable_tta(cfg)
         if args.out:
             save_predictions(cfg, args.out)
+        sets = args.test_sets and prepare_test_sets(cfg, args.test_sets)
         runner = build_runner(cfg)
         with named_norm_errors(runner.model, cfg):
-            runner.test()
+            if not sets:
+                runner.test()
+                return
+            results = run_test_sets(runner, sets)
+        if is_main_process():
+            Console().print(results_table(results, sets))
     except (ConfigError, FileNotFoundError) as error:
         parser.exit(2, f'{parser.prog}: error: {error}\n')
 

@@ -1,5 +1,6 @@
 """tools/train.py and tools/test.py on every kind of config."""
 
+import json
 import math
 import pickle
 
@@ -127,3 +128,30 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert last.startswith(f'{tool}: error: ')
     assert message in last
     assert 'Traceback' not in error
+
+
+def test_several_test_sets_end_in_one_table(run, tiny_config, tmp_path):
+    config = tiny_config('pspnet', 'ade20k')
+    several = tmp_path / 'several.py'
+    several.write_text(
+        f"_base_ = '{config}'\n"
+        'test_sets = dict(\n'
+        '    own=dict(seen=True, dataset=_base_.test_dataloader.dataset),\n'
+        '    shifted=dict(dataset=_base_.test_dataloader.dataset),\n'
+        ')\n'
+    )
+    work_dir = ('--work-dir', tmp_path)
+    assert run('train.py', config, *work_dir)[0] == 0
+    args = (several, tmp_path / 'iter_2.pth', *work_dir, '--test-sets')
+    assert run('test.py', *args, 'own', 'shifted')[0] == 0
+    (saved,) = tmp_path.glob('*/test_sets.json')
+    results = json.loads(saved.read_text())
+    assert results['own'] == results['shifted']
+    assert 0 <= results['own']['mIoU'] <= 100
+
+    code, error = run('test.py', *args, 'nothing')
+    assert code == 2
+    assert "test set 'nothing' is neither in test_sets" in error
+    code, error = run('test.py', *args, 'own', '--tta')
+    assert code == 2
+    assert '--tta is of one test set' in error

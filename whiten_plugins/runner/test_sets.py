@@ -32,6 +32,7 @@ from rich.table import Table
 
 from ..config.errors import ConfigError
 from ..config.loading import load_config
+from ..utils.terminal import add_row, make_table
 
 Metrics = dict[str, float]
 
@@ -112,15 +113,21 @@ def _of_another_config(path: str) -> TestSet:
     )
 
 
-def use_first(cfg: Config, sets: Sequence[TestSet]) -> None:
-    """Make the first set the one that a runner of ``cfg`` is built with.
+def prepare_test_sets(cfg: Config, names: Sequence[str]) -> list[TestSet]:
+    """Choose test sets, look at each, and make the config's own the first.
 
     Args:
-        cfg: changed in place.
-        sets: at least one.
+        cfg: the whole config, changed in place.
+        names: as :func:`find_test_sets`.
+
+    Raises:
+        ConfigError: as :func:`find_test_sets` and :func:`check_test_sets`.
     """
+    sets = find_test_sets(cfg, names)
+    check_test_sets(cfg, sets)
     cfg.test_dataloader = copy.deepcopy(sets[0].dataloader)
     cfg.test_evaluator = copy.deepcopy(sets[0].evaluator)
+    return sets
 
 
 def check_test_sets(cfg: Config, sets: Sequence[TestSet]) -> None:
@@ -156,7 +163,7 @@ def run_test_sets(
     """Test on one set after the other, with the weights loaded once.
 
     Args:
-        runner: of a config that :func:`use_first` prepared.
+        runner: of a config that :func:`prepare_test_sets` prepared.
         sets: what to test on.
 
     Returns:
@@ -229,16 +236,13 @@ def results_table(
     if mean:
         count = sum(not item.seen for item in sets)
         lines[f'mean of the {count} unseen'] = mean
-    table = Table(box=None, pad_edge=False)
-    table.add_column('test set')
-    for column in columns:
-        table.add_column(column, justify='right')
+    table = make_table('test set', *columns, numbers=columns)
     for name, metrics in lines.items():
         cells = [
             f'{_number(metrics[column]):.4g}' if column in metrics else ''
             for column in columns
         ]
-        table.add_row(name, *cells)
+        add_row(table, name, *cells)
     return table
 
 
