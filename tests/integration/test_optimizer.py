@@ -9,10 +9,9 @@ from mmengine.optim import (
     DefaultOptimWrapperConstructor,
     build_optim_wrapper,
 )
-from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, DefaultScope
+from mmengine.registry import DefaultScope
 from torch import nn
 
-from whiten_plugins.integration import optimizer as optim  # noqa: F401
 from whiten_plugins.norms import BW, GW, NORMS, SN, SW
 
 LR, DECAY = 0.1, 0.01
@@ -230,56 +229,145 @@ def test_a_multiplier_of_nothing_is_an_error(optimizer, paramwise, setting):
         build_optim_wrapper(SN(16), cfg)
 
 
+def test_a_multiplier_that_is_no_number_is_an_error():
+    with pytest.raises(ValueError, match="ratio_lr_mult must .* got '2'"):
+        _build(SN(16), None, ratio_lr_mult='2')
+
+
+def _constructor_of_ones_own():
+    class Other(DefaultOptimWrapperConstructor):
+        def add_params(self, params, module, prefix='', is_dcn_module=None):
+            super().add_params(params, module, prefix, is_dcn_module)
+
+    return Other
+
+
+def _mmseg_constructor():
+    pytest.importorskip('mmseg')
+    from mmseg.engine.optimizers import ForceDefaultOptimWrapperConstructor
+
+    return ForceDefaultOptimWrapperConstructor
+
+
 @pytest.mark.parametrize(
-    'option', ['norm_decay_mult', 'ratio_lr_mult', 'ratio_decay_mult']
+    'constructor',
+    [
+        lambda: None,
+        lambda: NORM_AWARE,
+        _mmseg_constructor,
+        _constructor_of_ones_own,
+    ],
+    ids=['default', 'norm-aware', 'force-default', 'own'],
 )
-def test_the_default_constructor_warns_once_and_names_the_other(option, log):
-    model = nn.Sequential(SN(16), nn.BatchNorm2d(16), SW(16), SW(16))
-    settings = _settings(model, constructor=None, **{option: 0.0})
-    (warning,) = _warnings(log)
-    assert f'{option}=0.0' in warning
-    assert '3 norms' in warning and 'SN, SW' in warning
-    assert f"constructor='{NORM_AWARE}'" in warning
-    assert settings['0.weight'] == (LR, DECAY), 'the groups are unchanged'
+@pytest.mark.parametrize('wrapped', [False, True])
+def test_every_constructor_knows_the_norms(constructor, wrapped, log):
+    model = nn.Sequential(nn.Conv2d(3, 16, 3), SN(16), nn.GroupNorm(4, 16))
+    given = model
+    if wrapped:  # as for data parallelism
+        given = nn.Module()
+        given.module = model
+    options = dict(norm_decay_mult=0.0, bias_lr_mult=5.0, ratio_lr_mult=2.0)
+    wrapper = _build(given, constructor(), **options)
+    names = {id(p): name for name, p in model.named_parameters()}
+    settings = {
+        names[id(p)]: (group['lr'], group['weight_decay'])
+        for group in wrapper.optimizer.param_groups
+        for p in group['params']
+    }
+    assert settings == {
+        '0.weight': (LR, DECAY),
+        '0.bias': (5 * LR, DECAY),
+        '1.weight': (LR, 0.0),
+        '1.bias': (LR, 0.0),
+        '1.mean_weight': (2 * LR, 0.0),
+        '1.var_weight': (2 * LR, 0.0),
+        '2.weight': (LR, 0.0),
+        '2.bias': (LR, 0.0),
+    }
+    lines = [m for m in map(logging.LogRecord.getMessage, log) if '--' in m]
+    assert lines and len(lines) == len(set(lines)), 'said twice'
+    assert not _warnings(log)
 
 
-def test_it_warns_for_a_model_wrapped_for_many_processes(log):
-    wrapped = nn.Module()
-    wrapped.module = nn.Sequential(SN(16))
-    _build(wrapped, constructor=None, norm_decay_mult=0.0)
-    assert len(_warnings(log)) == 1
+def test_force_default_settings_go_before_custom_keys():
+    settings = _settings(
+        nn.Sequential(SN(16)),
+        _mmseg_constructor(),
+        norm_decay_mult=0.0,
+        ratio_lr_mult=2.0,
+        force_default_settings=True,
+        custom_keys={'0.mean_weight': dict(lr_mult=0.5, decay_mult=3.0)},
+    )
+    assert settings['0.mean_weight'] == (LR, 0.0)  # twice the half of it
+    assert settings['0.var_weight'] == (2 * LR, 0.0)
+
+
+class _ConvNeXt(nn.Module):
+    def __init__(self, **cfg):
+        super().__init__()
+        blocks = nn.ModuleList([nn.Conv2d(3, 16, 1), SN(16, **cfg)])
+        self.stages = nn.ModuleList([blocks])
 
 
 @pytest.mark.parametrize('toolkit', ['mmdet', 'mmseg'])
-def test_both_constructors_are_found_in_a_toolkits_scope(toolkit, log):
+@pytest.mark.parametrize('ratio_groups', [1, 2])
+def test_layer_decay_decays_no_norm(toolkit, ratio_groups):
+    optimizers = pytest.importorskip(f'{toolkit}.engine.optimizers')
+    model = nn.ModuleDict(
+        dict(backbone=_ConvNeXt(ratio_groups=ratio_groups), head=SN(16))
+    )
+    decay = dict(num_layers=6, decay_rate=0.5, decay_type='layer_wise')
+    constructor = optimizers.LearningRateDecayOptimizerConstructor
+    settings = _settings(model, constructor, **decay, ratio_lr_mult=2.0)
+    stage, head = 'backbone.stages.0.', 'head.'
+    lr = settings[f'{stage}0.weight'][0]
+    assert settings[f'{stage}0.weight'] == (lr, DECAY)
+    assert settings[f'{stage}1.weight'] == (lr, 0.0)
+    assert settings[f'{stage}1.mean_weight'] == (2 * lr, 0.0)
+    assert settings[f'{head}bias'] == (LR, 0.0)
+    assert settings[f'{head}var_weight'] == (2 * LR, 0.0)
+    wrapper = _build(model, constructor, **decay, ratio_lr_mult=2.0)
+    for group in wrapper.optimizer.param_groups:
+        assert len(group['params']) == len(group['param_names'])
+
+
+def test_logits_of_ratio_groups_follow_flat_decay_too():
+    settings = _settings(
+        nn.Sequential(SN(16, ratio_groups=2)), flat_decay_mult=0.0
+    )
+    assert set(settings.values()) == {(LR, 0.0)}
+
+
+@pytest.mark.parametrize('toolkit', ['mmdet', 'mmseg'])
+def test_both_constructors_are_found_in_a_toolkits_scope(toolkit):
     pytest.importorskip(toolkit)
     with DefaultScope.overwrite_default_scope(toolkit):
-        _build(SN(16), constructor=None, norm_decay_mult=0.0)
-        assert len(_warnings(log)) == 1
-        assert _settings(SN(16), norm_decay_mult=0.0)['weight'] == (LR, 0.0)
-    assert len(_warnings(log)) == 1
+        for name in (None, NORM_AWARE):
+            settings = _settings(SN(16), name, norm_decay_mult=0.0)
+            assert settings['weight'] == (LR, 0.0)
 
 
-@pytest.mark.parametrize(
-    'model, constructor, paramwise',
-    [
-        (nn.BatchNorm2d(16), None, dict(norm_decay_mult=0.0)),
-        (SN(16), None, dict()),
-        (SN(16), None, dict(bias_lr_mult=2.0)),
-        (SN(16), NORM_AWARE, dict(norm_decay_mult=0.0)),
-    ],
-    ids=['no such norm', 'no options', 'other options', 'norm-aware'],
-)
-def test_nothing_is_said_elsewhere(model, constructor, paramwise, log):
-    _build(model, constructor, **paramwise)
-    assert not _warnings(log)
+@pytest.mark.parametrize('paramwise', PARAMWISE, ids=str)
+def test_groups_of_a_model_without_these_norms_are_mmengines(paramwise):
+    model = _network(nn.BatchNorm2d)
+    cfg = dict(optimizer=dict(type='SGD', lr=LR, weight_decay=DECAY))
+    constructor = DefaultOptimWrapperConstructor(cfg, paramwise)
+    expected = []
+    if paramwise:
+        constructor.add_params(expected, model)  # outside of its call
+    else:
+        expected = [dict(params=list(model.parameters()))]
+    groups = constructor(model).optimizer.param_groups
+    assert [g['params'] for g in groups] == [g['params'] for g in expected]
+    for group, plain in zip(groups, expected):
+        assert plain.items() <= group.items()
 
 
-def test_constructors_of_others_are_not_touched(log):
-    class Other(DefaultOptimWrapperConstructor):
-        pass
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(OPTIM_WRAPPER_CONSTRUCTORS.module_dict, 'Other', Other)
-        _build(SN(16), 'Other', norm_decay_mult=0.0)
-    assert not _warnings(log)
+def test_a_constructor_is_left_as_it_was():
+    cfg = dict(optimizer=dict(type='SGD', lr=LR, weight_decay=DECAY))
+    constructor = DefaultOptimWrapperConstructor(
+        cfg, dict(norm_decay_mult=0.0)
+    )
+    before = dict(vars(constructor))
+    constructor(SN(16))
+    assert vars(constructor) == before

@@ -4,7 +4,7 @@
 see small batches) keeps the running statistics of a backbone's BatchNorms:
 they are used, not updated, while everything is trained. The backbones do so
 in ``train()``, for instances of torch's BatchNorm, which the norms of this
-package are not. Importing this module makes it hold for them too, in every
+package are not. :func:`install` makes it hold for them too, in every
 backbone that has the argument, of mmdet, mmseg or one's own, whichever is
 imported first:
 
@@ -44,8 +44,10 @@ from ..norms.base import WhiteningNorm
 
 
 def eval_norms(module: nn.Module) -> None:
-    """Put the norms of this package in ``module`` into evaluation mode:
-    running statistics are used and kept."""
+    """Put the norms of this package in ``module`` into evaluation mode.
+
+    Running statistics are used then, and kept.
+    """
     for child in module.modules():
         if isinstance(child, WhiteningNorm):
             child.eval()
@@ -64,4 +66,6 @@ def train(self: BaseModule, mode: bool = True) -> BaseModule:
     return self
 
 
-BaseModule.train = train
+def install() -> None:
+    """Give mmengine's base class of all backbones the ``train`` above."""
+    BaseModule.train = train

@@ -28,5 +28,7 @@ def register_backbones(toolkit: str) -> None:
         registry._locations = [*registry._locations, location]
 
 
-register_backbones('mmdet')
-register_backbones('mmseg')
+def install() -> None:
+    """Make the backbones known to both toolkits."""
+    register_backbones('mmdet')
+    register_backbones('mmseg')

@@ -3,8 +3,8 @@
 Since torch 2.6 ``torch.load`` refuses every class that it was not told to
 trust. The checkpoints that mmengine's own training writes hold their log as
 :class:`~mmengine.logging.HistoryBuffer` and NumPy values, so that neither
-``resume`` nor an evaluation could read them. Importing this module allows
-those and nothing else; before torch 2.6 there is nothing to do.
+``resume`` nor an evaluation could read them. :func:`install` allows those and
+nothing else; before torch 2.6 there is nothing to do.
 """
 
 import pickle
@@ -56,5 +56,7 @@ def training_globals() -> list:
     return allowed
 
 
-if digit_version(torch.__version__) >= digit_version('2.6'):
-    torch.serialization.add_safe_globals(training_globals())
+def install() -> None:
+    """Have weights-only loading accept mmengine's training checkpoints."""
+    if digit_version(torch.__version__) >= digit_version('2.6'):
+        torch.serialization.add_safe_globals(training_globals())
