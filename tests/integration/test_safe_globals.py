@@ -10,6 +10,7 @@ import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.utils import digit_version
 
+from whiten_plugins.checkpoints.reading import load_checkpoint
 from whiten_plugins.integration import safe_globals
 
 pytestmark = pytest.mark.skipif(
@@ -70,6 +71,24 @@ def test_anything_else_is_still_refused(stranger, tmp_path):
     torch.save(stranger, tmp_path / 'stranger.pth')
     with pytest.raises(pickle.UnpicklingError):
         torch.load(tmp_path / 'stranger.pth', weights_only=True)
+
+
+def test_own_loads_work_after_another_loader_took_the_classes_back(tmp_path):
+    torch.save(
+        {'state_dict': {'w': torch.ones(1)}, 'log': HistoryBuffer([1.0], [1])},
+        tmp_path / 'trained.pth',
+    )
+    before = torch.serialization.get_safe_globals()
+    with torch.serialization.safe_globals(safe_globals.training_globals()):
+        pass
+    left = torch.serialization.get_safe_globals()
+    assert HistoryBuffer not in left
+    loaded = load_checkpoint(tmp_path / 'trained.pth')
+    assert list(loaded.state_dict) == ['w']
+    assert set(torch.serialization.get_safe_globals()) == set(left)
+    torch.serialization.add_safe_globals(before)
+    load_checkpoint(tmp_path / 'trained.pth')
+    assert set(torch.serialization.get_safe_globals()) == set(before)
 
 
 def test_array_names_of_both_numpy_generations_are_known():

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..integration import safe_globals
+
 
 class CheckpointError(ValueError):
     """A file that cannot be read as a checkpoint, or holds no ratios."""
@@ -95,7 +97,7 @@ def _load(path: Path, trust_pickle: bool) -> Any:
     if not path.is_file():
         raise CheckpointError(f'{path}: no such file')
     try:
-        with warnings.catch_warnings():
+        with safe_globals.allowed(), warnings.catch_warnings():
             warnings.simplefilter('ignore')
             return torch.load(
                 path,

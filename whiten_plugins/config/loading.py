@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from .. import integration  # noqa: F401  _base_ of a fork's configs
 from ..placement.norm_types import norm_class
 from .errors import ConfigError
 from .norm_cfgs import find_norm_cfgs

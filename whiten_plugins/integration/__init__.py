@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from . import labels, norm_eval, optimizer, registries, safe_globals
+from . import (
+    config_packages,
+    labels,
+    norm_eval,
+    optimizer,
+    registries,
+    safe_globals,
+)
 
 __all__ = [
     'CHANGES',
     'VARIABLE',
+    'config_packages',
     'labels',
     'norm_eval',
     'optimizer',
@@ -24,6 +32,7 @@ CHANGES: dict[str, Callable[[], None]] = {
     'optimizer': optimizer.install,
     'backbones': registries.install,
     'safe_globals': safe_globals.install,
+    'config_packages': config_packages.install,
 }
 
 

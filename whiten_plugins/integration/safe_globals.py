@@ -8,7 +8,8 @@ nothing else; before torch 2.6 there is nothing to do.
 """
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.utils import digit_version
 
 _STATISTICS = ('min', 'max', 'current', 'mean')
+_NEEDED = digit_version(torch.__version__) >= digit_version('2.6')
 _DTYPES = ('bool', 'int32', 'int64', 'float32', 'float64')
 
 
@@ -58,5 +60,25 @@ def training_globals() -> list:
 
 def install() -> None:
     """Have weights-only loading accept mmengine's training checkpoints."""
-    if digit_version(torch.__version__) >= digit_version('2.6'):
+    if _NEEDED:
         torch.serialization.add_safe_globals(training_globals())
+
+
+@contextmanager
+def allowed() -> Iterator[None]:
+    """Accept mmengine's training checkpoints for a load of one's own.
+
+    What :func:`install` allowed may be gone: OneDL's mmengine allows the same
+    classes for each of its loads, and no longer afterwards. On leaving, the
+    list is as it was.
+    """
+    if not _NEEDED:
+        yield
+        return
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals(training_globals())
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
