@@ -6,7 +6,7 @@ registries, so that ``norm_cfg=dict(type='SW')`` works in any config.
 
 from . import calibration, deploy, integration, norms, placement, ratios
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 __all__ = [
     'calibration',
     'deploy',

@@ -1,1 +1,0 @@
-"""How the project's environments are made, with the standard library alone."""
