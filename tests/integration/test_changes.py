@@ -31,6 +31,7 @@ named = [getattr(f, '__name__', '') for f in
 print(json.dumps(dict(
     norm_eval=BaseModule.train is not before[0],
     optimizer=DefaultOptimWrapperConstructor.__call__ is not before[1],
+    batch_norm='isinstance' in vars(torch.optim.swa_utils),
     backbones='WhitenResNet' in MODELS or any(
         'whiten_plugins' in location for location in MODELS._locations),
     safe_globals='HistoryBuffer' in named,
@@ -59,7 +60,7 @@ def test_a_change_is_made_unless_it_is_switched_off(without):
 
 
 def test_an_unknown_change_is_named_with_those_there_are():
-    with pytest.raises(ValueError, match='may name norm_eval,.* got optim'):
+    with pytest.raises(ValueError, match='may name norm_eval, .*got optim'):
         wanted_changes('norm_eval, optim')
 
 

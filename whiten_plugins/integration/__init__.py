@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 
 from . import (
+    batch_norm,
     config_packages,
     labels,
     norm_eval,
@@ -17,6 +18,7 @@ from . import (
 __all__ = [
     'CHANGES',
     'VARIABLE',
+    'batch_norm',
     'config_packages',
     'labels',
     'norm_eval',
@@ -30,6 +32,7 @@ VARIABLE = 'WHITEN_PLUGINS_WITHOUT'
 CHANGES: dict[str, Callable[[], None]] = {
     'norm_eval': norm_eval.install,
     'optimizer': optimizer.install,
+    'batch_norm': batch_norm.install,
     'backbones': registries.install,
     'safe_globals': safe_globals.install,
     'config_packages': config_packages.install,
