@@ -1,9 +1,11 @@
 r"""Multiply-adds and parameters of a network, those of its norms apart.
 
-mmengine's complexity analysis counts the products of a traced model, one
-multiply-add as 1, and leaves out sums and element-wise operators. Of a norm
-of this package it sees what evaluation executes. With G groups of c rows that
-have M elements each (C H W = G c M),
+:class:`torch.utils.flop_counter.FlopCounterMode` counts the products of a
+run, and what it leaves out here as mmengine's complexity analysis has it:
+torch's norms, average pooling and resizing; no other sums and element-wise
+operators. One multiply-add is 1. A norm of this package counts by formula,
+whatever its backend executes. With G groups of c rows that have M elements
+each (C H W = G c M),
 
 ============================ ============================================
 step                         multiply-adds of one image
@@ -20,29 +22,31 @@ BW and ItN, whose matrices are fixed, execute the last two rows alone. Which
 statistics SW mixes makes no difference here, since all of them come from the
 same moments. The covariance counts as the whole product that it is in
 PyTorch and in the papers; the C++ kernels compute half of it, as it is
-symmetric. BatchNorm counts 2 an element, as mmengine has it.
+symmetric. BatchNorm counts 2 an element.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import prod
+from typing import Any
 
 import torch
-from mmengine.analysis import FlopAnalyzer
-from mmengine.analysis.jit_handles import Handle, get_shape
 from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from ..config.building import build_model
-from ..config.errors import ConfigError
+from ..norms.base import WhiteningNorm
+from ..utils.module_state import restored_afterwards
+from ..utils.terminal import add_row, fold_nothing_in_files, make_table
 from . import list_norms
-from .example_inputs import one_image
+from .example_inputs import ExampleRun, run_example
 
 
 @dataclass(frozen=True)
@@ -90,24 +94,32 @@ def count_flops(model: nn.Module, input_shape: Sequence[int]) -> int:
 def analyze(model: nn.Module, input_shape: Sequence[int]) -> Complexity:
     """Count multiply-adds and parameters of a network and of its norms.
 
-    The network runs once, without post-processing. The second stage of a
-    detector counts for as many proposals as its weights make of a random
-    image.
+    The network runs once, without post-processing where its toolkit knows
+    how. The second stage of a detector counts for as many proposals as its
+    weights make of a random image; Fast R-CNN, whose proposals come from
+    elsewhere, for one.
 
     Args:
         model: any network of images, left as it is.
         input_shape: of the image, (C, H, W).
+
+    Raises:
+        ExampleError: if the network does not run on such an image.
     """
+    with restored_afterwards(model):
+        rows = list_norms(model)
+        model.train(False)
+        names = [row.name for row in rows]
+        total, flops = run_example(
+            model, [input_shape], partial(_count, model, names)
+        )
     norms: dict[str, list[tuple[int, int]]] = {}
-    with _evaluation_mode(model), torch.no_grad():
-        flops = _flops_by_module(model, input_shape)
-        for row in list_norms(model):
-            parameters = _num_parameters(model.get_submodule(row.name))
-            cost = parameters, flops[row.name]
-            norms.setdefault(row.type, []).append(cost)
+    for row in rows:
+        parameters = _num_parameters(model.get_submodule(row.name))
+        norms.setdefault(row.type, []).append((parameters, flops[row.name]))
     return Complexity(
         _num_parameters(model),
-        flops[''],
+        total,
         [
             NormCost(kind, len(costs), *map(sum, zip(*costs)))
             for kind, costs in norms.items()
@@ -129,21 +141,14 @@ def print_complexity(
         ConfigError: if the model cannot be built or takes no such image.
     """
     model = build_model(cfg)
-    try:
-        found = analyze(model, (3, *image_size))
-    except (RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f'the model takes no image of {image_size[0]}×{image_size[1]}: '
-            f'{" ".join(str(error).split())}'
-        ) from error
+    found = analyze(model, (3, *image_size))
+    fold_nothing_in_files(console)
     console.print(_table(found))
 
 
 def _table(found: Complexity) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column('norm')
-    for name in ('layers', 'parameters', 'G multiply-adds', '% of these'):
-        table.add_column(name, justify='right')
+    numbers = ('layers', 'parameters', 'G multiply-adds', '% of these')
+    table = make_table('norm', *numbers, numbers=numbers)
     other = NormCost(
         'all else',
         0,
@@ -152,12 +157,14 @@ def _table(found: Complexity) -> Table:
     )
     total = NormCost('total', 0, found.parameters, found.flops)
     for cost in (*found.norms, other, total):
-        table.add_row(
+        share = cost.flops / found.flops if found.flops else 0
+        add_row(
+            table,
             cost.type,
-            str(cost.layers or ''),
+            cost.layers or '',
             f'{cost.parameters:,}',
             f'{cost.flops / 1e9:.4f}',
-            f'{100 * cost.flops / found.flops:.2f}',
+            f'{100 * share:.2f}',
         )
     return table
 
@@ -166,58 +173,151 @@ def _num_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def _count(
+    model: nn.Module, names: Sequence[str], run: ExampleRun
+) -> tuple[int, dict[str, int]]:
+    """Multiply-adds of a run, and of its norms by their names."""
+    counter = FlopCounterMode(display=False, custom_mapping=_FORMULAS)
+    flops = dict.fromkeys(names, 0)
+    by_formula = 0  # beyond what the counter saw
+    started: list[int] = []
+
+    def enter(norm: nn.Module, args: tuple) -> None:
+        started.append(counter.get_total_flops())
+
+    def leave(name: str, norm: nn.Module, args: tuple, out: Tensor) -> None:
+        nonlocal by_formula
+        seen = counter.get_total_flops() - started.pop()
+        if isinstance(norm, WhiteningNorm):
+            cost = 2 * norm_flops(norm, out.shape)
+            by_formula += cost - seen
+            seen = cost
+        flops[name] += seen // 2
+
+    with ExitStack() as stack, torch.no_grad():
+        for name in names:
+            norm = model.get_submodule(name)
+            for handle in (
+                norm.register_forward_pre_hook(enter),
+                norm.register_forward_hook(partial(leave, name)),
+            ):
+                stack.callback(handle.remove)
+        stack.enter_context(_without_fused_attention())
+        stack.enter_context(counter)
+        run.forward()
+    return (counter.get_total_flops() + by_formula) // 2, flops
+
+
+def norm_flops(norm: WhiteningNorm, shape: Sequence[int]) -> int:
+    """Multiply-adds of a norm of this package in evaluation.
+
+    Args:
+        norm: the norm.
+        shape: of its input, (N, C, *).
+    """
+    spec, elements = norm.spec, prod(shape)
+    rows, slots = spec.num_rows, shape[1] // spec.num_rows
+    count = rows * elements  # output
+    matrices = shape[0] if spec.uses_samples else 1
+    if spec.uses_samples:
+        count += rows * elements  # covariance
+    if rows > 1 and spec.running != 'matrix':
+        groups = 1 if spec.across_groups else slots
+        products = _PRODUCTS[spec.whitening]
+        products = 3 * (spec.T - 1) if products is None else products
+        count += round(products * matrices * groups * rows**3)
+    return count + matrices * slots * rows**2  # b
+
+
+# Products of c × c matrices in each whitening. Eigenvectors take 9 c³
+# operations by the symmetric QR algorithm, half of them products (Golub and
+# Van Loan, Matrix Computations, 8.3). None: as many as T asks for.
+_PRODUCTS = {'itn': None, 'zca': 4.5 + 1, 'pca': 4.5}
+
+
 @contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Every module in evaluation mode, afterwards each as it was."""
-    modes = {module: module.training for module in model.modules()}
-    model.train(False)
+def _without_fused_attention() -> Iterator[None]:
+    """Transformer layers of torch compute in one operator in evaluation,
+    whose products no counter sees."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
         yield
     finally:
-        for module, training in modes.items():
-            module.training = training
+        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
-def _flops_by_module(
-    model: nn.Module, input_shape: Sequence[int]
-) -> dict[str, int]:
-    args, kwargs = one_image(model, input_shape)
-    with _bound(model, kwargs):
-        analyzer = FlopAnalyzer(model, args).set_op_handle(**_HANDLES)
-        analyzer.unsupported_ops_warnings(False)
-        analyzer.uncalled_modules_warnings(False)
-        return analyzer.by_module()
+def _batch_norm(
+    x: Sequence[int],
+    weight: Any,
+    bias: Any,
+    mean: Any,
+    var: Any,
+    training: bool = False,
+    *others: Any,
+    **kwargs: Any,
+) -> int:
+    affine = weight is not None
+    return 2 * prod(x) * ((4 if training else 1) + affine)
 
 
-@contextmanager
-def _bound(model: nn.Module, kwargs: dict) -> Iterator[None]:
-    """Gives keyword arguments to ``model``: the tracer takes none."""
-    model.forward = partial(model.forward, **kwargs)
-    try:
-        yield
-    finally:
-        del model.forward
+def _running_norm(
+    x: Sequence[int], weight: Any, *args: Any, **kwargs: Any
+) -> int:
+    return 2 * prod(x) * (1 + (weight is not None))
 
 
-def _baddbmm(inputs: list, outputs: list) -> int:
-    _, left, right = map(get_shape, inputs[:3])
-    return prod(left) * right[-1]
+def _layer_norm(
+    x: Sequence[int], shape: Any, weight: Any, *args: Any, **kwargs: Any
+) -> int:
+    return 2 * prod(x) * (4 + (weight is not None))
 
 
-def _addcmul(inputs: list, outputs: list) -> int:
-    return prod(get_shape(outputs[0]))
+def _group_norm(
+    x: Sequence[int], weight: Any, *args: Any, **kwargs: Any
+) -> int:
+    return 2 * prod(x) * (4 + (weight is not None))
 
 
-def _eigh(inputs: list, outputs: list) -> int:
-    """9 n³ operations, half of them products: the symmetric QR algorithm
-    with eigenvectors (Golub and Van Loan, Matrix Computations, 8.3)."""
-    shape = get_shape(inputs[0])
-    return round(4.5 * prod(shape) * shape[-1])
+def _per_input(x: Sequence[int], *args: Any, **kwargs: Any) -> int:
+    return 2 * prod(x)
 
 
-# Products in these norms that mmengine does not know.
-_HANDLES: dict[str, Handle] = {
-    'aten::baddbmm': _baddbmm,
-    'aten::addcmul': _addcmul,
-    'aten::linalg_eigh': _eigh,
+def _per_output(times: int) -> Any:
+    def formula(*args: Any, out_shape: Sequence[int], **kwargs: Any) -> int:
+        return 2 * times * prod(out_shape)
+
+    return formula
+
+
+def _in_place_product(
+    out: Any, left: Sequence[int], right: Sequence[int], **kwargs: Any
+) -> int:
+    return 2 * prod(left) * right[-1]
+
+
+def _attention(
+    query: Any, key: Any, value: Any, *args: Any, **kwargs: Any
+) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+aten = torch.ops.aten
+# Operations, two to a multiply-add, of what torch's counter leaves out: the
+# numbers of mmengine's. Deformable convolutions multiply in place.
+_FORMULAS = {
+    aten.native_batch_norm: _batch_norm,
+    aten.cudnn_batch_norm: _batch_norm,
+    aten.miopen_batch_norm: _batch_norm,
+    aten._native_batch_norm_legit_no_training: _running_norm,
+    aten.native_layer_norm: _layer_norm,
+    aten.native_group_norm: _group_norm,
+    aten.mean: _per_input,
+    aten._adaptive_avg_pool2d: _per_input,
+    aten.upsample_nearest2d: _per_output(1),
+    aten.upsample_bilinear2d: _per_output(4),
+    aten.grid_sampler_2d: _per_output(4),
+    aten.addmm_: _in_place_product,
+    aten.baddbmm_: _in_place_product,
+    aten._scaled_dot_product_flash_attention_for_cpu: _attention,
 }

@@ -4,29 +4,34 @@ receptive field."""
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.structures import BaseDataElement
 from torch import nn
 
 from ..config.building import build_model
-from ..config.errors import ConfigError
 from ..placement.norm_types import channel_norms
+from ..utils.module_state import restored_afterwards
+from .example_inputs import ExampleRun, example_shapes, run_example
 from .receptive_field import ROI, Field, FieldTracker, merge
 
-IMAGE_SIZE = 128  # pixels a side: no field depends on it
 
-
-def trace_forward(cfg: Config) -> dict[str, int | str | None]:
+def trace_forward(
+    cfg: Config, image_size: Sequence[int] | None = None
+) -> dict[str, int | str | None]:
     """Run the model of a config once and watch its norms.
 
-    The model is run in evaluation mode on one small random image, with
-    random weights, on the CPU; a detector's heads see a few RoIs.
+    The model is run in evaluation mode on one random image, with random
+    weights, on the CPU; a detector's heads see a few RoIs.
 
     Args:
         cfg: the whole config.
+        image_size: (H, W) of the image, on which no field depends. Default:
+            a small one, else one that the config names.
 
     Returns:
         dict: The receptive field of each norm by its name, in the order in
@@ -41,52 +46,35 @@ def trace_forward(cfg: Config) -> dict[str, int | str | None]:
     cfg = copy.deepcopy(cfg)
     if cfg.get('model', {}).get('test_cfg', {}).get('rpn'):
         cfg.model.test_cfg.rpn.max_per_img = 4
-    tracker = FieldTracker()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = build_model(cfg)
-        model.eval()
-        found = _watch(model, tracker)
-        _run_safely(model, tracker)
+    with restored_afterwards(model):
+        model.train(False)
+        found = run_example(
+            model, example_shapes(cfg, image_size), partial(_fields, model)
+        )
     return {name: field and field.extent for name, field in found.items()}
 
 
-def _run_safely(model: nn.Module, tracker: FieldTracker) -> None:
-    try:
-        with torch.no_grad(), tracker:
-            _run(model, tracker)
-    except Exception as error:  # a model can do anything
-        raise ConfigError(
-            f'the model of the config does not run on one image of '
-            f'{IMAGE_SIZE}×{IMAGE_SIZE} pixels, which order and receptive '
-            f'fields are read from: {type(error).__name__}: '
-            f'{" ".join(str(error).split())}'
-        ) from error
+def _fields(model: nn.Module, run: ExampleRun) -> dict[str, Field | None]:
+    tracker = FieldTracker()
+    tracker.assign(run.image, Field())
+    with ExitStack() as hooks, torch.no_grad(), tracker:
+        found = _watch(model, tracker, hooks)
+        run.forward()
+        # mmseg runs its auxiliary heads in training alone.
+        if getattr(model, 'with_auxiliary_head', False):
+            heads = model.auxiliary_head
+            features = model.extract_feat(run.image)
+            for head in heads if isinstance(heads, nn.ModuleList) else [heads]:
+                head(features)
+    return found
 
 
-def _run(model: nn.Module, tracker: FieldTracker) -> None:
-    image = torch.randn(1, 3, IMAGE_SIZE, IMAGE_SIZE)
-    tracker.assign(image, Field())
-    size = (IMAGE_SIZE, IMAGE_SIZE)
-    sample = BaseDataElement(
-        metainfo=dict(
-            img_shape=size,
-            ori_shape=size,
-            pad_shape=size,
-            batch_input_shape=size,
-            scale_factor=(1.0, 1.0),
-        )
-    )
-    model(image, [sample], mode='tensor')
-    # mmseg runs its auxiliary heads in training alone.
-    if getattr(model, 'with_auxiliary_head', False):
-        heads = model.auxiliary_head
-        features = model.extract_feat(image)
-        for head in heads if isinstance(heads, nn.ModuleList) else [heads]:
-            head(features)
-
-
-def _watch(model: nn.Module, tracker: FieldTracker) -> dict[str, Field | None]:
+def _watch(
+    model: nn.Module, tracker: FieldTracker, hooks: ExitStack
+) -> dict[str, Field | None]:
     """Hook what the tracker cannot see into, and collect the norms' fields
     as they run.
 
@@ -106,21 +94,38 @@ def _watch(model: nn.Module, tracker: FieldTracker) -> dict[str, Field | None]:
             name = norms[module]
             seen = [found.get(name), field]
             found[name] = merge([item for item in seen if item is not None])
-        elif field is not None:
-            field = _leaf_field(module, field)
+        elif _is_roi_extractor(module):
+            field = field and field.pool(ROI)
+        else:
+            field = _deformed(module, [tracker.field(arg) for arg in args])
         tracker.assign(out, field)
 
     for module in model.modules():
         if module in norms or _is_roi_extractor(module) or _deforms(module):
-            module.register_forward_pre_hook(enter)
-            module.register_forward_hook(leave)
+            for handle in (
+                module.register_forward_pre_hook(enter),
+                module.register_forward_hook(leave),
+            ):
+                hooks.callback(handle.remove)
     return found
 
 
-def _leaf_field(module: nn.Module, field: Field) -> Field:
-    if _is_roi_extractor(module):
-        return field.pool(ROI)
-    return field.window(module.kernel_size, module.stride, module.dilation)
+def _deformed(
+    module: nn.Module, fields: Sequence[Field | None]
+) -> Field | None:
+    """After a deformable convolution of the first of some maps; the others
+    are its offsets and masks, one for each position of the output.
+
+    Offsets move what is sampled, by no known distance: as for the regular
+    convolution, the field is that of zero offsets. Where a layer computes
+    them itself, it does so from the same window.
+    """
+    values, *others = fields
+    if values is not None:
+        values = values.window(
+            module.kernel_size, module.stride, module.dilation
+        )
+    return merge([f for f in (values, *others) if f is not None])
 
 
 def _is_roi_extractor(module: nn.Module) -> bool:
@@ -129,6 +134,5 @@ def _is_roi_extractor(module: nn.Module) -> bool:
 
 
 def _deforms(module: nn.Module) -> bool:
-    """Whether it is a deformable convolution; its field is that of the
-    regular one."""
+    """Whether it is a deformable convolution."""
     return 'Deform' in type(module).__name__ and hasattr(module, 'kernel_size')

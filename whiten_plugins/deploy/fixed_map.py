@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from ..norms.base import WhiteningNorm
 from ..ops import Parameters, Running
 from ..ops.backends.torch.transform import Coefficients, transform
 from ..ops.spec import SAMPLE_STATS
+from .alterations import alteration
 
 
 class FoldError(Exception):
@@ -43,9 +45,11 @@ def fixed_map(norm: nn.Module) -> FixedMap:
     if norm.training:
         raise FoldError('is in training mode')
     if isinstance(norm, WhiteningNorm):
+        _check_forward(norm)
         return _of_whitening_norm(norm)
     if not isinstance(norm, _NormBase):
         raise FoldError('takes its statistics from each sample')
+    _check_forward(norm)
     if norm.running_mean is None:
         raise FoldError('keeps no running statistics')
     scale = (norm.running_var.double() + norm.eps).rsqrt()
@@ -54,6 +58,21 @@ def fixed_map(norm: nn.Module) -> FixedMap:
         scale = scale * norm.weight.double()
         shift = shift * norm.weight.double() + norm.bias.double()
     return FixedMap(scale.view(-1, 1, 1), shift.view(-1, 1))
+
+
+_FORWARDS = {
+    kind.forward
+    for kind in (WhiteningNorm, _BatchNorm, nn.SyncBatchNorm, _InstanceNorm)
+}
+
+
+def _check_forward(norm: nn.Module) -> None:
+    """A subclass may compute anything."""
+    altered = alteration(norm)
+    if altered:
+        raise FoldError(altered)
+    if type(norm).forward not in _FORWARDS:
+        raise FoldError(f'is a {type(norm).__name__}, with its own forward')
 
 
 def _of_whitening_norm(norm: WhiteningNorm) -> FixedMap:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.utils._pytree import tree_leaves
 
-from ..analysis.example_inputs import one_image
+from ..analysis.example_inputs import (
+    IMAGE_SIZE,
+    ExampleError,
+    ExampleRun,
+    run_example,
+)
+from ..norms.base import WhiteningNorm
 from ..placement.norm_types import num_channels
-from .dataflow import Dataflow, observed_dataflow, symbolic_dataflow
+from ..utils.module_state import copy_model
+from .dataflow import (
+    Dataflow,
+    observed_dataflow,
+    own_tensors,
+    storage_of,
+    symbolic_dataflow,
+)
 from .fixed_map import FoldError, fixed_map
 from .layers import add_bias, check_layer, fold_into, is_layer
-
-IMAGE_SHAPE = (3, 128, 128)
-"""Of the image that shows the way through a network fx cannot trace: small,
-and not too small for a pyramid."""
 
 
 @dataclass
@@ -39,6 +48,7 @@ def fold_norms(
     model: nn.Module,
     inplace: bool = False,
     example_inputs: Sequence[Any] | None = None,
+    input_shapes: Sequence[Sequence[int]] = ((3, *IMAGE_SIZE),),
 ) -> nn.Module:
     r"""Merge norms into the convolutions and linear layers before them.
 
@@ -51,7 +61,9 @@ def fold_norms(
     Which layer is before a norm is found by tracing the network: the layer's
     output must go to the norm, and nowhere else, in every call. Norms and
     layers that are called several times or registered under several names
-    are folded if that holds for all calls.
+    are folded if that holds for all calls. A norm stays where anything else
+    could see or change the layer: hooks (pruning), parametrizations, weights
+    that are shared or read elsewhere, a ``forward`` of its own.
 
     Args:
         model: a network in evaluation mode, also a whole detector or
@@ -59,7 +71,9 @@ def fold_norms(
         inplace: change ``model`` instead of a copy.
         example_inputs: positional arguments of ``model``, for a network that
             :mod:`torch.fx` cannot trace and that takes something else than
-            one image of 128×128 pixels.
+            an image.
+        input_shapes: (C, H, W) of the image that shows the way through a
+            network fx cannot trace; the next is taken where it fails.
 
     Returns:
         nn.Module: The folded network. Its attribute ``fold_report`` is a
@@ -72,10 +86,10 @@ def fold_norms(
         raise ValueError(
             'fold_norms needs a model in evaluation mode: call model.eval()'
         )
-    model = model if inplace else copy.deepcopy(model)
+    model = model if inplace else copy_model(model)
     report = FoldReport()
     while True:  # a norm after a folded norm follows the layer then
-        plan = _plan(model, example_inputs)
+        plan = _plan(model, example_inputs, input_shapes)
         report.kept = plan.kept
         if not plan.folded:
             break
@@ -109,20 +123,36 @@ def remove_norms(
                 setattr(parent, key, nn.Identity().train(child.training))
 
 
-def _plan(model: nn.Module, example: Sequence[Any] | None) -> FoldReport:
+def _plan(
+    model: nn.Module,
+    example: Sequence[Any] | None,
+    shapes: Sequence[Sequence[int]],
+) -> FoldReport:
     """What can be folded as the network stands."""
     names = {module: name for name, module in model.named_modules()}
     layers = {module for module in names if is_layer(module)}
     norms = [module for module in names if _is_norm(module)]
-    flow = _dataflow(model, layers, set(norms), example)
+    flow = _dataflow(model, layers, set(norms), example, shapes)
     owners = Counter(
-        id(parameter)
+        storage_of(tensor)
         for module in names
-        for parameter in module._parameters.values()
+        for tensor in own_tensors(module)
     )
+    held = {
+        leaf
+        for module in names
+        for key, value in vars(module).items()
+        if key != '_modules'
+        for leaf in tree_leaves(value)
+        if isinstance(leaf, nn.Module)
+    }
     plan = FoldReport()
     for norm in norms:
         try:
+            if norm in held:
+                raise FoldError(
+                    'is also in an attribute that is no registered module'
+                )
             found = _layers_before(norm, flow, owners)
         except FoldError as reason:
             plan.kept[names[norm]] = str(reason)
@@ -132,7 +162,8 @@ def _plan(model: nn.Module, example: Sequence[Any] | None) -> FoldReport:
 
 
 def _is_norm(module: nn.Module) -> bool:
-    return isinstance(module, nn.LayerNorm) or num_channels(module) is not None
+    kinds = (nn.LayerNorm, _NormBase, WhiteningNorm)
+    return isinstance(module, kinds) or num_channels(module) is not None
 
 
 def _dataflow(
@@ -140,21 +171,24 @@ def _dataflow(
     layers: set[nn.Module],
     norms: set[nn.Module],
     example: Sequence[Any] | None,
+    shapes: Sequence[Sequence[int]],
 ) -> Dataflow:
     if example is not None:
         return observed_dataflow(lambda: model(*example), layers, norms)
     try:
         return symbolic_dataflow(model, layers, norms)
     except Exception:  # any line of a network may fail on what has no value
-        args, kwargs = one_image(model, IMAGE_SHAPE)
+        pass
+
+    def watch(run: ExampleRun) -> Dataflow:
+        return observed_dataflow(run.forward, layers, norms)
+
     try:
-        run = partial(model, *args, **kwargs)
-        return observed_dataflow(run, layers, norms)
-    except Exception as error:
-        raise ValueError(
+        return run_example(model, shapes, watch)
+    except ExampleError as error:
+        raise ExampleError(
             f'{type(model).__name__} cannot be traced: torch.fx cannot follow '
-            f'it, and an image of {IMAGE_SHAPE} makes it fail with '
-            f'{type(error).__name__}: {error}; pass example_inputs'
+            f'it, and {error}; pass example_inputs or input_shapes'
         ) from error
 
 
@@ -166,12 +200,14 @@ def _layers_before(
     Args:
         norm: the norm.
         flow: the edges of the network.
-        owners: number of modules that have a parameter, by its id.
+        owners: number of parameters and buffers in a storage.
 
     Raises:
         FoldError: if there are none.
     """
     fixed = fixed_map(norm)
+    if norm in flow.read:
+        raise FoldError('has weights that something else reads or sets')
     layers = flow.sources.get(norm)
     if not layers:
         raise FoldError('is not called in evaluation')
@@ -180,13 +216,18 @@ def _layers_before(
             'does not directly follow a plain convolution or linear layer'
         )
     for layer in layers:
+        check_layer(layer, fixed)
         if flow.users[layer] != {norm}:
             raise FoldError('shares the output of the layer before it')
-        if any(
-            owners[id(p)] > 1
-            for p in layer._parameters.values()
-            if p is not None
-        ):
+        if any(owners[storage_of(t)] > 1 for t in own_tensors(layer)):
             raise FoldError('follows a layer that shares its parameters')
-        check_layer(layer, fixed)
+        if layer in flow.read:
+            raise FoldError(
+                'follows a layer whose weights something else reads or sets'
+            )
+        if layer in flow.seen:
+            raise FoldError(
+                'follows a layer whose output a hook sees or an attribute '
+                'keeps'
+            )
     return layers

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from ..analysis.example_inputs import example_shapes
 from ..checkpoints.loading import load_model
 from ..utils.files import check_free, write_files
+from ..utils.terminal import add_row, fold_nothing_in_files, make_table
 from .fold import FoldReport, fold_norms
 
 
@@ -23,6 +23,7 @@ def fold_checkpoint(
     out: str | Path,
     *,
     overwrite: bool = False,
+    image_size: tuple[int, int] | None = None,
     console: Console | None = None,
 ) -> list[Path]:
     """Fold the norms of a checkpoint; say which, and which not and why.
@@ -32,7 +33,9 @@ def fold_checkpoint(
         checkpoint: file with its weights.
         out: the folded checkpoint, a ``.pth`` file; its config gets the same
             name and ``.py``.
-        overwrite: replace these files if they exist.
+        overwrite: replace these files if they exist; never the checkpoint.
+        image_size: (H, W) of the image that shows the way through the
+            network. Default: a small one, else one that the config names.
         console: where to say it. Default: the terminal.
 
     Returns:
@@ -50,11 +53,12 @@ def fold_checkpoint(
     if out.suffix != '.pth':
         raise ValueError(f'--out is a .pth file, got {out}')
     files = [out, out.with_suffix('.py')]
-    check_free(files, overwrite, file_name='--out')
+    check_free(files, overwrite, Path(checkpoint), file_name='--out')
     if files[1].resolve() == Path(cfg.filename).resolve():
         raise ValueError(f'--out {out}: its config would replace {files[1]}')
     model, meta = load_model(cfg, checkpoint)
-    model = fold_norms(model, inplace=True)
+    shapes = example_shapes(cfg, image_size)
+    model = fold_norms(model, inplace=True, input_shapes=shapes)
     report: FoldReport = model.fold_report
     _say(report, console or Console())
     if not report.folded:
@@ -90,13 +94,10 @@ def folded_config(cfg: Config, report: FoldReport, weights: Path) -> Config:
 
 
 def _say(report: FoldReport, console: Console) -> None:
-    if not console.is_terminal:
-        console.width = 1000  # a file has no width: fold nothing
-    kept = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for column in ('norm', 'stays, because it'):
-        kept.add_column(column, overflow='fold')
+    fold_nothing_in_files(console)
+    kept = make_table('norm', 'stays, because it')
     for name, reason in report.kept.items():
-        kept.add_row(Text(name), Text(reason))
+        add_row(kept, name, reason)
     if report.kept:
         console.print(kept)
     console.print(

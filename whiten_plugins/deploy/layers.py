@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
+from .alterations import alteration
 from .fixed_map import FixedMap, FoldError
 
 _CLASSES = (
@@ -48,16 +49,28 @@ def check_layer(layer: nn.Module, fixed: FixedMap) -> None:
 
     Raises:
         FoldError: if the map mixes channels of different convolution
-            groups, or the layer's weight is computed elsewhere.
+            groups, the layer's weight is computed elsewhere or cannot hold
+            the result.
     """
-    if not isinstance(layer._parameters.get('weight'), nn.Parameter):
+    weight = layer._parameters.get('weight')
+    if not isinstance(weight, nn.Parameter):
         raise FoldError('follows a layer whose weight is computed')
+    altered = alteration(layer)
+    if altered:
+        raise FoldError(f'follows a layer that {altered}')
+    if not weight.is_floating_point():
+        raise FoldError(f'follows a layer of {weight.dtype}')
     size, groups = fixed.A.shape[-1], getattr(layer, 'groups', 1)
     together = fixed.A.shape[0] * size // groups
     if together % size:
         raise FoldError(
             f'whitens {size} channels together, but the convolution has '
             f'groups of {together}: its weight would have to grow'
+        )
+    folded = folded_tensors(layer, fixed)
+    if not all(t.to(weight.dtype).isfinite().all() for t in folded):
+        raise FoldError(
+            f'would give the layer before it values beyond {weight.dtype}'
         )
 
 
@@ -70,16 +83,23 @@ def fold_into(layer: nn.Module, fixed: FixedMap) -> None:
             has none.
         fixed: A and b, of the layer's output channels.
     """
+    weight, bias = folded_tensors(layer, fixed)
+    layer.weight.copy_(weight)
+    add_bias(layer).copy_(bias)
+
+
+@torch.no_grad()
+def folded_tensors(layer: nn.Module, fixed: FixedMap) -> tuple[Tensor, Tensor]:
+    """Weight and bias of :func:`fold_into`, in float64."""
     weight = layer.weight.to(torch.float64, copy=True)
     rows = _by_output(layer, weight)
     blocks = rows.reshape(*fixed.b.shape, -1)
     rows.copy_((fixed.A @ blocks).view(rows.shape))
-    layer.weight.copy_(weight)
     bias = fixed.b
     if layer.bias is not None:
         old = layer.bias.double().view_as(bias).unsqueeze(-1)
         bias = bias + (fixed.A @ old).squeeze(-1)
-    add_bias(layer).copy_(bias.flatten())
+    return weight, bias.flatten()
 
 
 def add_bias(layer: nn.Module) -> nn.Parameter:

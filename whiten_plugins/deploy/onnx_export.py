@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import sys
 import warnings
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from ..norms.base import WhiteningNorm
 from ..utils.files import write_files
+from ..utils.module_state import copy_model
 from .fixed_map import running_coefficients
 from .network import traceable_network
 
@@ -61,7 +61,7 @@ def export_onnx(
             f'ONNX export needs torch 2.7 or newer, found {torch.__version__}'
         )
     file = Path(file)
-    network = traceable_network(copy.deepcopy(model)).cpu()
+    network = traceable_network(copy_model(model)).cpu()
     network.train(False)
     _fix_matrices(network)
     image = torch.randn(2 if dynamic else 1, *input_shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from mmengine.dist import get_rank
-from torch import nn
+from torch import Tensor, nn
 
 
 @contextmanager
@@ -41,6 +42,18 @@ def restored_afterwards(model: nn.Module, seed: int = 0) -> Iterator[None]:
             module.training = training
         for module, name, buffer, value in buffers:
             module._buffers[name] = buffer.copy_(value)
+
+
+def copy_model(model: nn.Module) -> nn.Module:
+    """Copy a model whole, also where hooks computed a weight with a gradient
+    (pruning, weight norm), which :func:`copy.deepcopy` refuses."""
+    computed = {
+        id(value): value.detach().clone()
+        for module in model.modules()
+        for value in vars(module).values()
+        if isinstance(value, Tensor) and not value.is_leaf
+    }
+    return copy.deepcopy(model, computed)
 
 
 def _seed(seed: int, devices: Iterable[int]) -> None:
