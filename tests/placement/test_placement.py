@@ -2,14 +2,19 @@
 
 import copy
 import functools
+import logging
 import re
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from torch import nn
+from torch.nn.utils import prune
+from torch.nn.utils.parametrize import register_parametrization
 from torchvision.models import mobilenet_v2, resnet
+from torchvision.ops import FrozenBatchNorm2d
 
-from whiten_plugins.norms import BW, GW, SN, SW
+from whiten_plugins.norms import BW, GW, NORMS, SN, SW
 from whiten_plugins.placement import place_norms, presets
 from whiten_plugins.placement.errors import PlacementError
 from whiten_plugins.placement.norm_types import channel_norms
@@ -302,3 +307,154 @@ def test_placements_survive_a_deep_copy():
     copied = copy.deepcopy(model)
     assert copied[1].placement == '1' and copied[1] is not model[1]
     assert copied.state_dict().keys() == model.state_dict().keys()
+
+
+def test_all_needs_a_norm():
+    with pytest.raises(PlacementError, match="'all' matches no norm; there a"):
+        place_norms(nn.Sequential(nn.Conv2d(3, 8, 3)), dict(type='SW'), 'all')
+
+
+@pytest.mark.parametrize('batch_norm_too', [True, False])
+def test_all_names_the_norms_that_it_cannot_replace(batch_norm_too):
+    parametrized = nn.BatchNorm2d(8)
+    register_parametrization(parametrized, 'weight', nn.Softplus())
+    norms = [nn.BatchNorm2d(8)] * batch_norm_too + [parametrized]
+    model = nn.ModuleDict({str(i): norm for i, norm in enumerate(norms)})
+    records = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    try:
+        if batch_norm_too:
+            assert place_norms(model, dict(type='SW'), 'all') == ['0']
+            (said,) = [r.getMessage() for r in records if r.levelno >= 30]
+        else:
+            with pytest.raises(PlacementError) as raised:
+                place_norms(model, dict(type='SW'), 'all')
+            said = str(raised.value)
+    finally:
+        logger.removeHandler(handler)
+    assert f'{len(norms) - 1} (ParametrizedBatchNorm2d) cannot be' in said
+
+
+@pytest.mark.parametrize(
+    'old',
+    [
+        nn.BatchNorm2d(8, eps=1e-3, momentum=0.03),
+        nn.BatchNorm2d(8, eps=1e-3, momentum=None),
+        nn.InstanceNorm2d(8, eps=1e-2, momentum=0.5),
+        SN(8, eps=1e-3, momentum=0.03),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize('name', [norm.__name__ for norm in NORMS])
+def test_eps_and_momentum_are_kept_unless_whiten_cfg_has_them(old, name):
+    model = nn.Sequential(old, copy.deepcopy(old), copy.deepcopy(old))
+    place_norms(model, dict(type=name), ['0'])
+    place_norms(model, dict(type=name, eps=1e-4), ['1'])
+    place_norms(model, dict(type=name, momentum=0.2), ['2'])
+    assert [(norm.eps, norm.momentum) for norm in model] == [
+        (old.eps, old.momentum),
+        (1e-4, old.momentum),
+        (old.eps, 0.2),
+    ]
+
+
+def test_eps_alone_is_kept_where_there_is_no_momentum():
+    model = nn.Sequential(nn.GroupNorm(2, 8, eps=1e-3), nn.BatchNorm2d(8, 0.1))
+    place_norms(model, dict(type='SW'), ['0'])
+    place_norms(model, dict(type=nn.GroupNorm, num_groups=2), ['1'])
+    assert (model[0].eps, model[0].momentum) == (1e-3, 0.1)
+    assert model[1].eps == 0.1
+
+
+def test_the_process_group_of_sync_norms_is_kept():
+    group = object()
+    model = nn.Sequential(nn.SyncBatchNorm(8, process_group=group))
+    for name in ('SyncSW', 'SyncItN'):
+        place_norms(model, dict(type=name), 'all')
+        assert model[0].process_group is group
+    place_norms(model, dict(type='ItN'), 'all')
+
+
+@pytest.mark.parametrize('lazy', [nn.LazyBatchNorm2d, nn.LazyInstanceNorm2d])
+def test_a_lazy_norm_needs_a_forward_pass(lazy):
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), lazy())
+    before = list(model)
+    with pytest.raises(PlacementError, match=f'1 is a {lazy.__name__} whose'):
+        place_norms(model, dict(type='SW'), 'all')
+    assert list(model) == before
+
+
+def test_a_lazy_norm_can_be_replaced_after_a_forward_pass():
+    model = nn.Sequential(nn.LazyBatchNorm2d())
+    model(torch.randn(2, 8, 4, 4))
+    place_norms(model, dict(type='SW'), 'all')
+    assert model[0].num_features == 8
+
+
+def _frozen_batch_norm(toolkit):
+    if toolkit == 'torchvision':
+        return FrozenBatchNorm2d(8, eps=1e-3)
+    pytest.importorskip('mmdet')
+    from mmdet.models.layers import FrozenBatchNorm2d as OfMMDet
+
+    return OfMMDet(8, eps=1e-3)
+
+
+@pytest.mark.parametrize('toolkit', ['torchvision', 'mmdet'])
+def test_a_frozen_batch_norm_is_replaced_with_its_statistics(toolkit):
+    model = nn.Sequential(_frozen_batch_norm(toolkit)).eval()
+    for value in model.state_dict().values():
+        value.uniform_(0.5, 2)
+    x = torch.randn(2, 8, 4, 4)
+    expected = model(x)
+    place_norms(model, dict(type='BW', num_pergroup=1), 'all')
+    assert isinstance(model[0], BW) and model[0].weight.requires_grad
+    torch.testing.assert_close(model(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def _pruned():
+    norm = nn.BatchNorm2d(8)
+    prune.l1_unstructured(norm, 'weight', amount=0.5)
+    return norm
+
+
+def _observed():
+    norm = nn.BatchNorm2d(8)
+    norm.register_forward_hook(lambda module, inputs, output: None)
+    return norm
+
+
+@pytest.mark.parametrize('build', [_pruned, _observed])
+def test_a_norm_with_hooks_is_not_replaced(build):
+    model = nn.Sequential(nn.BatchNorm2d(8), build())
+    before = list(model)
+    with pytest.raises(PlacementError, match='1 .BatchNorm2d. has hooks'):
+        place_norms(model, dict(type='SW'), 'all')
+    assert list(model) == before
+
+
+def test_norms_in_containers_are_replaced_in_place():
+    norms = nn.ModuleDict(
+        dict(a=nn.ModuleList([nn.BatchNorm2d(8)]), b=nn.BatchNorm2d(8))
+    )
+    place_norms(norms, dict(type='SW'), 'all')
+    assert isinstance(norms['a'][0], SW) and isinstance(norms['b'], SW)
+    assert list(norms) == ['a', 'b']
+
+
+def test_a_conv_module_stops_folding_batch_norm_in_evaluation():
+    cnn = pytest.importorskip('mmcv.cnn')
+    if not hasattr(cnn.ConvModule, 'turn_on_efficient_conv_bn_eval'):
+        pytest.skip('mmcv before 2.1')
+    model = nn.Sequential(
+        cnn.ConvModule(
+            3, 8, 3, norm_cfg=dict(type='BN'), efficient_conv_bn_eval=True
+        )
+    ).eval()
+    place_norms(model, dict(type='SN'), 'all')
+    x = torch.randn(2, 3, 8, 8)
+    expected = model[0].norm(model[0].conv(x)).relu()
+    torch.testing.assert_close(model(x), expected)

@@ -6,16 +6,19 @@ import difflib
 from collections.abc import Mapping
 
 from mmengine.registry import MODELS
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from ..norms.base import WhiteningNorm
 
 
 def is_norm_class(kind: type) -> bool:
-    """Whether a class calls itself, or one of its bases, a norm."""
+    """Return whether a class calls itself, or one of its bases, a norm."""
     return any('norm' in base.__name__.lower() for base in kind.__mro__)
 
 
 def norm_class(norm_cfg: Mapping, path: str = 'norm_cfg') -> type[nn.Module]:
-    """The class that a ``norm_cfg`` names, in the current scope.
+    """Return the class that a ``norm_cfg`` names, in the current scope.
 
     Args:
         norm_cfg: dict with a ``type``.
@@ -54,21 +57,43 @@ def _suggestion(kind: str) -> str:
 
 
 def num_channels(module: nn.Module) -> int | None:
-    """Channels of a norm that can be replaced, None for any other module."""
-    # A norm with children (timm's BatchNormAct2d) does more than normalize.
+    """Return the channels of a norm that can be replaced.
+
+    Returns:
+        None for any other module, 0 for a lazy norm that has seen no input.
+    """
+    # A norm with children does more than normalize: see compound_norms.
     if not is_norm_class(type(module)) or any(module.children()):
         return None
-    channels = getattr(
-        module, 'num_features', getattr(module, 'num_channels', None)
-    )
-    return channels if isinstance(channels, int) else None
+    for name in ('num_features', 'num_channels'):
+        channels = getattr(module, name, None)
+        if isinstance(channels, int):
+            return channels
+    mean = getattr(module, 'running_mean', None)
+    if isinstance(mean, Tensor) and mean.dim() == 1:
+        return len(mean)  # torchvision's FrozenBatchNorm2d
+    return None
 
 
 def channel_norms(model: nn.Module) -> dict[str, nn.Module]:
-    """The norms that can be replaced, by their names, in the order of the
-    modules."""
+    """Return the norms that can be replaced, by name, in module order."""
     return {
         name: module
         for name, module in model.named_modules()
         if name and num_channels(module) is not None
+    }
+
+
+def compound_norms(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the norms with channels that cannot be replaced, by name.
+
+    They have modules of their own: timm's BatchNormAct2d an activation, a
+    parametrized norm what its weight is made of.
+    """
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if name
+        and isinstance(module, (_NormBase, nn.GroupNorm, WhiteningNorm))
+        and num_channels(module) is None
     }

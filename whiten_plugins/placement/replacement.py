@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
+from mmengine.logging import print_log
 from mmengine.registry import MODELS
 from torch import nn
 
 from .errors import PlacementError
-from .norm_types import channel_norms, norm_class, num_channels
+from .norm_types import (
+    channel_norms,
+    compound_norms,
+    norm_class,
+    num_channels,
+)
 from .patterns import match_norms
+from .presets import ALL
+
+HOOKS = (
+    '_forward_pre_hooks',
+    '_forward_hooks',
+    '_backward_pre_hooks',
+    '_backward_hooks',
+)
 
 
 def place_norms(
@@ -20,16 +36,20 @@ def place_norms(
 
     A new norm stands under the old one's name, so that checkpoints keep
     their keys. It takes over the old one's ``weight`` and ``bias`` and, where
-    both have them, running statistics, its device, dtype and mode, and it is
-    trained unless ``whiten_cfg`` has ``requires_grad=False``. Its attribute
-    ``placement`` is the preset or the pattern that put it there. In a
-    backbone with ``norm_eval=True`` it keeps its running statistics, as
-    :mod:`whiten_plugins.integration.norm_eval` says; in the ``Whiten*``
-    backbones it does not, see
+    both have them, running statistics, its device, dtype and mode; ``eps``,
+    ``momentum`` and the process group of Sync norms too unless ``whiten_cfg``
+    sets them. It is trained unless ``whiten_cfg`` has
+    ``requires_grad=False``. Its attribute ``placement`` is the preset or the
+    pattern that put it there. In a backbone with ``norm_eval=True`` it keeps
+    its running statistics, as :mod:`whiten_plugins.integration.norm_eval`
+    says; in the ``Whiten*`` backbones it does not, see
     :class:`~whiten_plugins.placement.backbones.WhitenMixin`.
 
-    Any norm with channels can be replaced: BatchNorm, SyncBN, GN, IN and the
-    norms of this package; LayerNorm over the last dimension cannot.
+    Any norm with channels can be replaced: BatchNorm, SyncBN, frozen BN, GN,
+    IN and the norms of this package; LayerNorm over the last dimension
+    cannot, nor can a norm with modules of its own, such as timm's
+    BatchNormAct2d or one with a parametrized weight, of which ``'all'``
+    warns.
 
     Args:
         model: a backbone or any other network.
@@ -44,9 +64,10 @@ def place_norms(
 
     Raises:
         PlacementError: for an unknown preset, a preset that does not fit the
-            network, a pattern that matches nothing, and a ``whiten_cfg`` of
-            an unknown type or with arguments that do not fit a norm. The
-            network is unchanged then.
+            network, a pattern that matches nothing, a norm that is lazy and
+            has seen no input, or has hooks, which a new norm would lose, and
+            a ``whiten_cfg`` of an unknown type or with arguments that do not
+            fit a norm. The network is unchanged then.
 
     Examples::
 
@@ -63,30 +84,87 @@ def place_norms(
         raise PlacementError(str(error)) from None
     norms = channel_norms(model)
     placements = match_norms(norms, whiten_at)
+    if whiten_at == ALL:
+        _check_all(model, placements)
     replacements = {}
     for name, placement in placements.items():
-        try:
-            norm = _build_norm(whiten_cfg, num_channels(norms[name]))
-        except (ValueError, TypeError) as error:
-            raise PlacementError(f'whiten_cfg at {name}: {error}') from error
-        _take_over(norm, norms[name], model)
+        norm = _replacement(norms[name], name, whiten_cfg, model)
         norm.placement = placement
         replacements[norms[name]] = norm
     for parent in list(model.modules()):
         for key, child in list(parent._modules.items()):
             if child in replacements:
                 setattr(parent, key, replacements[child])
+                # mmcv's ConvModule computes conv and BN in one by then.
+                if getattr(parent, 'efficient_conv_bn_eval_forward', None):
+                    parent.turn_on_efficient_conv_bn_eval(False)
     return list(placements)
 
 
-def _build_norm(norm_cfg: Mapping, channels: int) -> nn.Module:
-    """What mmcv's ``build_norm_layer`` does, without mmcv."""
+def _check_all(model: nn.Module, found: Mapping[str, str]) -> None:
+    """Say which norms ``'all'`` leaves; refuse if it is every one."""
+    left = ', '.join(
+        f'{name} ({type(norm).__name__})'
+        for name, norm in compound_norms(model).items()
+    )
+    left = left and f': with modules of their own, {left} cannot be replaced'
+    if not found:
+        raise PlacementError(
+            f'whiten_at={ALL!r} matches no norm; there are none{left}'
+        )
+    if left:
+        print_log(
+            f'place_norms: whiten_at={ALL!r} leaves some norms{left}',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def _replacement(
+    old: nn.Module, name: str, norm_cfg: Mapping, model: nn.Module
+) -> nn.Module:
+    """Build what takes the place of ``old``, with what it takes over."""
+    kind = type(old).__name__
+    if not num_channels(old):
+        raise PlacementError(
+            f'whiten_at: {name} is a {kind} whose number of channels nobody '
+            'knows yet; run the network on one batch before placing norms'
+        )
+    if any(getattr(old, hooks) for hooks in HOOKS):
+        raise PlacementError(
+            f'whiten_at: {name} ({kind}) has hooks, as pruning makes them, '
+            'which a new norm would lose; remove them before and add them to '
+            'the new norm'
+        )
+    try:
+        norm = _build_norm(norm_cfg, old)
+    except (ValueError, TypeError) as error:
+        raise PlacementError(f'whiten_cfg at {name}: {error}') from error
+    _take_over(norm, old, model)
+    return norm
+
+
+def _build_norm(norm_cfg: Mapping, old: nn.Module) -> nn.Module:
+    """Do what mmcv's ``build_norm_layer`` does, without mmcv.
+
+    What ``norm_cfg`` does not set is as in the norm to be replaced.
+    """
     cfg = dict(norm_cfg)
     requires_grad = cfg.pop('requires_grad', True)
+    kind = norm_class(cfg)
+    arguments = inspect.signature(kind).parameters.values()
+    any_name = any(a.kind is a.VAR_KEYWORD for a in arguments)
+    for name in ('eps', 'momentum'):
+        taken = any_name or name in {a.name for a in arguments}
+        if taken and hasattr(old, name):
+            cfg.setdefault(name, getattr(old, name))
     cfg.setdefault('eps', 1e-5)
-    by_groups = issubclass(norm_class(cfg), nn.GroupNorm)
-    cfg['num_channels' if by_groups else 'num_features'] = channels
-    return MODELS.build(cfg).requires_grad_(requires_grad)
+    by_groups = issubclass(kind, nn.GroupNorm)
+    cfg['num_channels' if by_groups else 'num_features'] = num_channels(old)
+    norm = MODELS.build(cfg).requires_grad_(requires_grad)
+    if 'process_group' not in cfg and hasattr(norm, 'process_group'):
+        norm.process_group = getattr(old, 'process_group', None)
+    return norm
 
 
 def _take_over(norm: nn.Module, old: nn.Module, model: nn.Module) -> None:
