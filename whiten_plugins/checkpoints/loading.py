@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -10,7 +11,10 @@ from mmengine.logging import print_log
 from torch import nn
 
 from ..config.building import build_model
-from .reading import CheckpointError, load_checkpoint
+from .reading import Checkpoint, CheckpointError, load_checkpoint
+
+LONGEST = 200
+"""Characters that a message quotes of a file."""
 
 
 def load_model(cfg: Config, checkpoint: str | Path) -> tuple[nn.Module, dict]:
@@ -30,25 +34,46 @@ def load_model(cfg: Config, checkpoint: str | Path) -> tuple[nn.Module, dict]:
     """
     loaded = load_checkpoint(checkpoint)
     model = build_model(cfg)
+    load_weights(model, loaded)
+    model.train(False)
+    return model, dict(loaded.meta)
+
+
+def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Load the weights of a checkpoint into a model, which must find all of
+    its own there; others are named in a warning.
+
+    Raises:
+        CheckpointError: if some are missing or have another shape, in one
+            line of bounded length: a checkpoint may hold any names.
+    """
+    path, mismatches = checkpoint.path, []
     try:
         missing, unexpected = model.load_state_dict(
-            loaded.state_dict, strict=False
+            checkpoint.state_dict, strict=False
         )
     except RuntimeError as error:
+        _, *mismatches = map(str.strip, str(error).splitlines())
+    if mismatches:
         raise CheckpointError(
-            f'{checkpoint}: {" ".join(str(error).split())}'
-        ) from error
+            f'{path}: is not of the network in the config: '
+            f'{_first(mismatches)}'
+        )
     if missing:
         raise CheckpointError(
-            f"{checkpoint}: lacks {len(missing)} of the model's tensors, "
-            f'{missing[0]} among them'
+            f"{path}: lacks {len(missing)} of the model's tensors, "
+            f'{_first(missing)}'
         )
     if unexpected:
         print_log(
-            f'{checkpoint}: the model has no place for {len(unexpected)} '
-            f'tensors, {unexpected[0]} among them',
+            f'{path}: the model has no place for {len(unexpected)} tensors, '
+            f'{_first(unexpected)}',
             logger='current',
             level=logging.WARNING,
         )
-    model.train(False)
-    return model, dict(loaded.meta)
+
+
+def _first(found: Sequence[str]) -> str:
+    text = found[0] if len(found[0]) <= LONGEST else f'{found[0][:LONGEST]}…'
+    others = f', and {len(found) - 1} more' if len(found) > 1 else ''
+    return text + others

@@ -61,9 +61,7 @@ def counts_as(instance: object, classes: Any) -> bool:
 
 
 def _uses_batch(module: object) -> bool:
-    return (
-        isinstance(module, WhiteningNorm) and module.spec.uses_batch
-    )
+    return isinstance(module, WhiteningNorm) and module.spec.uses_batch
 
 
 def teach(module: ModuleType) -> None:
