@@ -54,7 +54,7 @@ def fold_checkpoint(
         raise ValueError(f'--out is a .pth file, got {out}')
     files = [out, out.with_suffix('.py')]
     check_free(files, overwrite, Path(checkpoint), file_name='--out')
-    if files[1].resolve() == Path(cfg.filename).resolve():
+    if cfg.filename and files[1].resolve() == Path(cfg.filename).resolve():
         raise ValueError(f'--out {out}: its config would replace {files[1]}')
     model, meta = load_model(cfg, checkpoint)
     shapes = example_shapes(cfg, image_size)
@@ -63,34 +63,37 @@ def fold_checkpoint(
     _say(report, console or Console())
     if not report.folded:
         raise ValueError(f'{checkpoint}: no norm can be folded')
-    cfg = folded_config(cfg, report, out)
-    meta['cfg'] = cfg.pretty_text
+    meta['cfg'] = folded_config(cfg, report, str(out.absolute())).pretty_text
     content = dict(meta=meta, state_dict=model.state_dict())
-    write_files({files[0]: partial(torch.save, content), files[1]: cfg.dump})
+    # Where the config is, whatever folder a tool is started in.
+    beside = folded_config(cfg, report, f'{{{{ fileDirname }}}}/{out.name}')
+    write_files(
+        {files[0]: partial(torch.save, content), files[1]: beside.dump}
+    )
     return files
 
 
-def folded_config(cfg: Config, report: FoldReport, weights: Path) -> Config:
-    """The config of a folded model.
+def folded_config(cfg: Config, report: FoldReport, load_from: str) -> Config:
+    """The config of a folded model, with strings for classes.
 
     Args:
-        cfg: the config of the model that was folded.
+        cfg: the config of the model that was folded, of either style.
         report: what was folded.
-        weights: the folded checkpoint, for ``load_from``.
+        load_from: the folded checkpoint.
     """
-    cfg = copy.deepcopy(cfg)
-    kind, scope = cfg.model.type, cfg.get('default_scope')
-    if scope and isinstance(kind, str) and '.' not in kind:
+    folded = Config(copy.deepcopy(cfg).to_dict(), filename=cfg.filename)
+    kind, scope = folded.model.type, folded.get('default_scope')
+    if scope and '.' not in kind:
         kind = f'{scope}.{kind}'
-    cfg.model.update(
+    folded.model.update(
         type='FoldedModel', folded_type=kind, folded_norms=report.folded
     )
-    custom = cfg.get('custom_imports') or dict(allow_failed_imports=False)
+    custom = folded.get('custom_imports') or dict(allow_failed_imports=False)
     imports = dict.fromkeys([*custom.get('imports', []), 'whiten_plugins'])
-    cfg.custom_imports = dict(custom, imports=list(imports))
-    cfg.load_from, cfg.resume = str(weights), False
-    cfg.pop('work_dir', None)  # named after the file, unless it says one
-    return cfg
+    folded.custom_imports = dict(custom, imports=list(imports))
+    folded.load_from, folded.resume = load_from, False
+    folded.pop('work_dir', None)  # named after the file, unless it says one
+    return folded
 
 
 def _say(report: FoldReport, console: Console) -> None:
