@@ -6,6 +6,9 @@ import os
 # other work shares the cores. Set before torch is imported, for subprocesses
 # too.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+# Where a test asks for more, threads that wait asleep leave the cores to
+# others.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 from hypothesis import settings
 

@@ -1,21 +1,20 @@
 # Sourced by dist_train.sh and dist_test.sh: starts a tool in GPUS processes.
 # Without a GPU they are processes on the CPU, which share its cores.
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/launch.sh"
 
 launch() {  # launch TOOL GPUS [ARGUMENTS...]
-    local tool=$1 gpus=$2
+    local tool=$1 gpus=$2 threads=1 python
     shift 2
     if ! [[ $gpus =~ ^[1-9][0-9]*$ ]]; then
-        echo "$(basename "$0"): error: GPUS must be a positive number, got '$gpus'" >&2
-        exit 2
+        fail "GPUS must be a positive number, got '$gpus'"
     fi
-    local root threads=1
-    root=$(cd "$(dirname "$0")/.." && pwd)
+    python=$(find_python "$root")
     if ! nvidia-smi -L 2>/dev/null | grep -q GPU; then
         threads=$(($(nproc) / gpus))
     fi
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((threads > 0 ? threads : 1))}
     PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" \
-        exec "${PYTHON:-python}" -m torch.distributed.run \
+        exec "$python" -m torch.distributed.run \
         --nnodes="${NNODES:-1}" \
         --node_rank="${NODE_RANK:-0}" \
         --master_addr="${MASTER_ADDR:-127.0.0.1}" \

@@ -1,10 +1,10 @@
 # Sourced by slurm_train.sh and slurm_test.sh: starts a tool in GPUS processes
 # of a Slurm job.
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/launch.sh"
 
 require_positive() {  # require_positive NAME_OF_VARIABLE
     if ! [[ ${!1} =~ ^[1-9][0-9]*$ ]]; then
-        echo "$(basename "$0"): error: $1 must be a positive number, got '${!1}'" >&2
-        exit 2
+        fail "$1 must be a positive number, got '${!1}'"
     fi
 }
 
@@ -18,11 +18,10 @@ launch() {  # launch TOOL PARTITION JOB_NAME [ARGUMENTS...]
     require_positive GPUS_PER_NODE
     require_positive CPUS_PER_TASK
     if ! command -v srun >/dev/null; then
-        echo "$(basename "$0"): error: no srun here; without Slurm use $(basename "${0/slurm_/dist_}")" >&2
-        exit 2
+        fail "no srun here; without Slurm use $(basename "${0/slurm_/dist_}")"
     fi
-    local root srun_args
-    root=$(cd "$(dirname "$0")/.." && pwd)
+    local srun_args python
+    python=$(find_python "$root")
     read -ra srun_args <<<"${SRUN_ARGS:-}"
     MASTER_PORT=${MASTER_PORT:-${PORT:-29500}} \
         PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" \
@@ -35,5 +34,5 @@ launch() {  # launch TOOL PARTITION JOB_NAME [ARGUMENTS...]
         --cpus-per-task="$CPUS_PER_TASK" \
         --kill-on-bad-exit=1 \
         "${srun_args[@]}" \
-        "${PYTHON:-python}" -u "$root/tools/$tool" "$@" --launcher slurm
+        "$python" -u "$root/tools/$tool" "$@" --launcher slurm
 }
