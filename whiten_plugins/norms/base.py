@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.fx import Proxy
 
 from ..ops import (
     NormSpec,
@@ -17,6 +18,7 @@ from ..ops import (
     normalize,
 )
 from .bn_state import adopt_bn_state
+from .tracing import as_node, not_scriptable
 
 
 class WhiteningNorm(nn.Module):
@@ -142,6 +144,8 @@ class WhiteningNorm(nn.Module):
         return self.momentum
 
     def forward(self, input: Tensor) -> Tensor:
+        if isinstance(input, Proxy):
+            return as_node(self, input)
         if input.dim() < 2 or input.shape[1] != self.num_features:
             raise ValueError(
                 f'expected input (N, {self.num_features}, *), got '
@@ -203,6 +207,9 @@ class WhiteningNorm(nn.Module):
         return ', '.join(
             [str(self.num_features)] + [f'{k}={v}' for k, v in shown.items()]
         )
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        raise not_scriptable(self)
 
     def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
         own = adopt_bn_state(self, state_dict, prefix)

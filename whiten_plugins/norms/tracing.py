@@ -1,0 +1,38 @@
+"""What a norm is to tools that follow a network without running it.
+
+:mod:`torch.fx` calls ``forward`` with a proxy in place of the input, of which
+neither shape nor values are known. A norm is one node of the graph then, as
+torch's own norms are.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.fx import Proxy
+
+
+def as_node(norm: nn.Module, input: Proxy) -> Proxy:
+    """Return the output of ``norm`` in the graph that is traced.
+
+    Args:
+        norm: a norm in the network that is traced.
+        input: its input.
+
+    Raises:
+        TypeError: if ``norm`` is the whole network, of which no node can be.
+    """
+    path = input.tracer.path_of_module(norm)
+    if not path:
+        raise TypeError(
+            f'torch.fx cannot trace {type(norm).__name__} alone, only a '
+            'network that contains it, such as nn.Sequential(norm)'
+        )
+    return input.tracer.create_proxy('call_module', path, (input,), {})
+
+
+def not_scriptable(norm: nn.Module) -> TypeError:
+    """Return the error for :func:`torch.jit.script`."""
+    return TypeError(
+        f'torch.jit.script cannot compile {type(norm).__name__}: use '
+        'torch.jit.trace or torch.export on the network in evaluation mode'
+    )
