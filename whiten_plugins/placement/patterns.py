@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from .errors import PlacementError, listed
+from .networks import NETWORKS
 from .presets import ALL, PRESETS, match_preset
 
 
@@ -30,14 +31,32 @@ def match_norms(
         return dict.fromkeys(names, ALL)
     if isinstance(whiten_at, (list, tuple)):
         return _match_patterns(names, whiten_at)
+    if whiten_at in NETWORKS:
+        return _match_network(names, whiten_at)
     if whiten_at not in PRESETS:
         raise PlacementError(
             f'whiten_at={whiten_at!r} is no preset; presets are '
-            f'{", ".join((*PRESETS, ALL))}, and patterns go into a list: '
+            f'{", ".join((*PRESETS, ALL))}, of other networks than ResNets '
+            f'{", ".join(NETWORKS)}, and patterns go into a list: '
             f'whiten_at=[{whiten_at!r}]'
         )
     chosen = match_preset(names, whiten_at)
     return {name: whiten_at for name in names if name in chosen}
+
+
+def _match_network(names: list[str], network: str) -> dict[str, str]:
+    """Choose by the first list of patterns of which each matches a norm."""
+    for patterns in NETWORKS[network]:
+        try:
+            found = _match_patterns(names, patterns)
+        except PlacementError:
+            continue
+        return dict.fromkeys(found, network)
+    wanted = ' or '.join(', '.join(p) for p in NETWORKS[network])
+    raise PlacementError(
+        f'whiten_at={network!r} needs a network with norms named as in '
+        f'{wanted}; {listed(names)}'
+    )
 
 
 def _match_patterns(

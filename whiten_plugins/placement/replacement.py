@@ -12,6 +12,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from .errors import PlacementError
+from .layouts import layer_norms, layout_of, use_layout
 from .norm_types import (
     channel_norms,
     compound_norms,
@@ -19,7 +20,7 @@ from .norm_types import (
     num_channels,
 )
 from .patterns import match_norms
-from .presets import ALL
+from .presets import ALL, PRESETS
 
 HOOKS = (
     '_forward_pre_hooks',
@@ -46,18 +47,20 @@ def place_norms(
     :class:`~whiten_plugins.placement.backbones.WhitenMixin`.
 
     Any norm with channels can be replaced: BatchNorm, SyncBN, frozen BN, GN,
-    IN and the norms of this package; LayerNorm over the last dimension
-    cannot, nor can a norm with modules of its own, such as timm's
-    BatchNormAct2d or one with a parametrized weight, of which ``'all'``
-    warns.
+    IN and the norms of this package; a norm with modules of its own cannot,
+    such as timm's BatchNormAct2d or one with a parametrized weight, of which
+    ``'all'`` warns. A LayerNorm over channels can be, in either
+    :mod:`layout <whiten_plugins.placement.layouts>`; ``'all'`` means these
+    only in networks that have no other norms.
 
     Args:
         model: a backbone or any other network.
         whiten_cfg: config of the new norms, as a ``norm_cfg``.
-        whiten_at: a preset, or a list of patterns on module names as
-            :mod:`fnmatch` has them: ``*`` stands for any characters, dots
-            too, ``?`` for one and ``[123]`` for one of these. A pattern has
-            to match the whole name.
+        whiten_at: a preset for ResNets or one for
+            :mod:`other networks <whiten_plugins.placement.networks>`, or a
+            list of patterns on module names as :mod:`fnmatch` has them: ``*``
+            stands for any characters, dots too, ``?`` for one and ``[123]``
+            for one of these. A pattern has to match the whole name.
 
     Returns:
         list[str]: Names of the new norms.
@@ -82,15 +85,15 @@ def place_norms(
         norm_class(whiten_cfg, 'whiten_cfg')
     except ValueError as error:
         raise PlacementError(str(error)) from None
-    norms = channel_norms(model)
-    placements = match_norms(norms, whiten_at)
+    placements = _match(model, whiten_at)
     if whiten_at == ALL:
         _check_all(model, placements)
     replacements = {}
     for name, placement in placements.items():
-        norm = _replacement(norms[name], name, whiten_cfg, model)
+        old = model.get_submodule(name)
+        norm = _replacement(old, name, whiten_cfg, model)
         norm.placement = placement
-        replacements[norms[name]] = norm
+        replacements[old] = norm
     for parent in list(model.modules()):
         for key, child in list(parent._modules.items()):
             if child in replacements:
@@ -99,6 +102,24 @@ def place_norms(
                 if getattr(parent, 'efficient_conv_bn_eval_forward', None):
                     parent.turn_on_efficient_conv_bn_eval(False)
     return list(placements)
+
+
+def _match(model: nn.Module, whiten_at: str | Sequence[str]) -> dict[str, str]:
+    """Choose among the norms; presets for ResNets and ``'all'`` leave
+    LayerNorms alone where there are others."""
+    norms, lasts = channel_norms(model), layer_norms(model)
+    if norms and whiten_at in (ALL, *PRESETS):
+        return match_norms(norms, whiten_at)
+    names = [name for name, _ in model.named_modules()]
+    return match_norms(
+        [name for name in names if name in norms or name in lasts], whiten_at
+    )
+
+
+def _channels(norm: nn.Module) -> int | None:
+    if isinstance(norm, nn.LayerNorm):
+        return norm.normalized_shape[0]
+    return num_channels(norm)
 
 
 def _check_all(model: nn.Module, found: Mapping[str, str]) -> None:
@@ -125,7 +146,7 @@ def _replacement(
 ) -> nn.Module:
     """Build what takes the place of ``old``, with what it takes over."""
     kind = type(old).__name__
-    if not num_channels(old):
+    if not _channels(old):
         raise PlacementError(
             f'whiten_at: {name} is a {kind} whose number of channels nobody '
             'knows yet; run the network on one batch before placing norms'
@@ -141,6 +162,8 @@ def _replacement(
     except (ValueError, TypeError) as error:
         raise PlacementError(f'whiten_cfg at {name}: {error}') from error
     _take_over(norm, old, model)
+    if isinstance(old, nn.LayerNorm):
+        use_layout(norm, layout_of(old))
     return norm
 
 
@@ -160,7 +183,7 @@ def _build_norm(norm_cfg: Mapping, old: nn.Module) -> nn.Module:
             cfg.setdefault(name, getattr(old, name))
     cfg.setdefault('eps', 1e-5)
     by_groups = issubclass(kind, nn.GroupNorm)
-    cfg['num_channels' if by_groups else 'num_features'] = num_channels(old)
+    cfg['num_channels' if by_groups else 'num_features'] = _channels(old)
     norm = MODELS.build(cfg).requires_grad_(requires_grad)
     if 'process_group' not in cfg and hasattr(norm, 'process_group'):
         norm.process_group = getattr(old, 'process_group', None)

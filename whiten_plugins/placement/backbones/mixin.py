@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from torch import nn
+
 from .. import place_norms
 
 
 class WhitenMixin:
-    """Puts norms into a toolkit's ResNet, where the papers have them.
+    """Puts norms into a toolkit's backbone, where the papers have them.
 
     ``backbone=dict(type='WhitenResNet', whiten_cfg=dict(type='SW'),
     whiten_at='sw14')`` on top of an inherited config: the backbone keeps its
@@ -49,7 +51,7 @@ class WhitenMixin:
     ) -> None:
         super().__init__(*args, **kwargs)
         self.placed_norms = place_norms(self, whiten_cfg, whiten_at)
-        self._freeze_stages()
+        self._freeze_again()
 
     def train(self, mode: bool = True) -> WhitenMixin:
         """Set the mode; placed norms of frozen stages stay in evaluation
@@ -58,5 +60,30 @@ class WhitenMixin:
         if mode:
             for name in self.placed_norms:
                 self.get_submodule(name).train()
-            self._freeze_stages()
+            self._freeze_again()
         return self
+
+    def _freeze_again(self) -> None:
+        """Freeze placed norms of frozen stages; HRNet has none."""
+        freeze = getattr(self, '_freeze_stages', None)
+        if freeze is not None:
+            freeze()
+
+
+def whitened(backbone: type[nn.Module], module: str) -> type[nn.Module]:
+    """Derive a class with ``whiten_cfg`` and ``whiten_at`` from a backbone's.
+
+    Args:
+        backbone: a class of a toolkit.
+        module: where the new one is defined, for pickling.
+
+    Returns:
+        type: Of the backbone's name with ``Whiten`` before it.
+    """
+    members = {
+        '__module__': module,
+        '__doc__': f'{backbone.__module__}.{backbone.__name__} with norms '
+        'placed in it; takes ``whiten_cfg`` and ``whiten_at`` of '
+        ':class:`WhitenMixin` besides its own arguments.',
+    }
+    return type(f'Whiten{backbone.__name__}', (WhitenMixin, backbone), members)

@@ -1,26 +1,30 @@
 """The backbones of mmdet's scope."""
 
-from mmdet.models.backbones import ResNet, ResNeXt
+from mmdet.models.backbones import (
+    HRNet,
+    MobileNetV2,
+    RegNet,
+    Res2Net,
+    ResNeSt,
+    ResNet,
+    ResNeXt,
+    SwinTransformer,
+)
 from mmdet.registry import MODELS
+from torch import nn
 
-from .mixin import WhitenMixin
-
-
-@MODELS.register_module()
-class WhitenResNet(WhitenMixin, ResNet):
-    """mmdet's :class:`ResNet` with norms placed in it.
-
-    Args:
-        whiten_cfg, whiten_at: as :class:`WhitenMixin`.
-        others: as :class:`mmdet.models.ResNet`.
-    """
+from .mixin import whitened
 
 
-@MODELS.register_module()
-class WhitenResNeXt(WhitenMixin, ResNeXt):
-    """mmdet's :class:`ResNeXt` with norms placed in it.
+def _register(backbone: type[nn.Module]) -> type[nn.Module]:
+    return MODELS.register_module(module=whitened(backbone, __name__))
 
-    Args:
-        whiten_cfg, whiten_at: as :class:`WhitenMixin`.
-        others: as :class:`mmdet.models.ResNeXt`.
-    """
+
+WhitenHRNet = _register(HRNet)
+WhitenMobileNetV2 = _register(MobileNetV2)
+WhitenRegNet = _register(RegNet)
+WhitenRes2Net = _register(Res2Net)
+WhitenResNeSt = _register(ResNeSt)
+WhitenResNet = _register(ResNet)
+WhitenResNeXt = _register(ResNeXt)
+WhitenSwinTransformer = _register(SwinTransformer)

@@ -1,26 +1,30 @@
 """The backbones of mmseg's scope."""
 
-from mmseg.models.backbones import ResNet, ResNetV1c
+from mmseg.models.backbones import (
+    HRNet,
+    MobileNetV2,
+    MobileNetV3,
+    ResNeSt,
+    ResNet,
+    ResNetV1c,
+    ResNeXt,
+    SwinTransformer,
+)
 from mmseg.registry import MODELS
+from torch import nn
 
-from .mixin import WhitenMixin
-
-
-@MODELS.register_module()
-class WhitenResNet(WhitenMixin, ResNet):
-    """mmseg's :class:`ResNet` with norms placed in it.
-
-    Args:
-        whiten_cfg, whiten_at: as :class:`WhitenMixin`.
-        others: as :class:`mmseg.models.ResNet`.
-    """
+from .mixin import whitened
 
 
-@MODELS.register_module()
-class WhitenResNetV1c(WhitenMixin, ResNetV1c):
-    """mmseg's :class:`ResNetV1c` (deep stem) with norms placed in it.
+def _register(backbone: type[nn.Module]) -> type[nn.Module]:
+    return MODELS.register_module(module=whitened(backbone, __name__))
 
-    Args:
-        whiten_cfg, whiten_at: as :class:`WhitenMixin`.
-        others: as :class:`mmseg.models.ResNetV1c`.
-    """
+
+WhitenHRNet = _register(HRNet)
+WhitenMobileNetV2 = _register(MobileNetV2)
+WhitenMobileNetV3 = _register(MobileNetV3)
+WhitenResNeSt = _register(ResNeSt)
+WhitenResNet = _register(ResNet)
+WhitenResNetV1c = _register(ResNetV1c)
+WhitenResNeXt = _register(ResNeXt)
+WhitenSwinTransformer = _register(SwinTransformer)
