@@ -96,3 +96,13 @@ def test_impossible_numbers_name_those_that_work(
 def test_batches_of_no_image_are_refused(trained):
     with pytest.raises(ValueError, match='batch_size must be at least 1'):
         sample_loader(trained, 4, batch_size=0)
+
+
+def test_images_that_cannot_be_chosen_by_number_are_an_error():
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter(Images())
+
+    loader = torch.utils.data.DataLoader(Stream(), batch_size=4)
+    with pytest.raises(ValueError, match='Stream in batches of .*length'):
+        sample_loader(loader, 4)

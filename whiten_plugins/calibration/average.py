@@ -134,7 +134,7 @@ def _training_forward(model: nn.Module) -> Callable[[Any], Any]:
 
 
 def running_buffers(module: nn.Module) -> dict[str, Tensor]:
-    """The moving averages of a norm by name; of other modules, nothing."""
+    """Return the moving averages of a norm by name, none for others."""
     if not hasattr(module, 'momentum'):
         return {}
     return {
@@ -145,7 +145,7 @@ def running_buffers(module: nn.Module) -> dict[str, Tensor]:
 
 
 class _Sums:
-    """Collects what a norm feeds to its moving averages.
+    """Collect what a norm feeds to its moving averages.
 
     With momentum 1 a moving average is the statistics of the last batch, in
     whatever way and over whichever processes the norm computed them. As a
@@ -155,7 +155,7 @@ class _Sums:
     """
 
     def __init__(self, norm: nn.Module) -> None:
-        self.norm = norm
+        self.norm: Any = norm  # whose momentum is set
         self.buffers = running_buffers(norm)
         marks = [
             torch.full_like(buffer, torch.finfo(buffer.dtype).max / 2)
@@ -178,8 +178,10 @@ class _Sums:
             hook.remove()
 
     def average(self) -> dict[str, Tensor] | None:
-        """Over the mini-batches of all processes, by name of the buffer;
-        None where there were none."""
+        """Return the average over all processes by name of the buffer.
+
+        None where there was no mini-batch.
+        """
         all_reduce(self.elements)
         all_reduce(self.sums)
         if self.elements == 0:

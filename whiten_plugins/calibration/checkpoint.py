@@ -20,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 from ..checkpoints.reading import Checkpoint, CheckpointError, load_checkpoint
 from ..checkpoints.writing import save_derived
@@ -83,7 +83,7 @@ def calibrate_checkpoint(
 
 @contextmanager
 def _quiet_runner(cfg: Config) -> Iterator[Runner]:
-    """A runner for its model, which logs and keeps nothing of its own."""
+    """Make a runner for its model, which logs and keeps nothing itself."""
     cfg.load_from, cfg.resume = None, False
     cfg.custom_hooks = cfg.visualizer = None
     cfg.log_level = 'WARNING'
@@ -106,7 +106,9 @@ def _load(model: nn.Module, source: Checkpoint) -> None:
 def _with_progress(
     loader: DataLoader, num_images: int, console: Console
 ) -> Iterator:
-    step = loader.batch_sampler.batch_size * get_world_size()
+    sampler = loader.batch_sampler
+    assert isinstance(sampler, BatchSampler)  # of sample_loader
+    step = sampler.batch_size * get_world_size()
     columns = (
         TextColumn('{task.description}'),
         BarColumn(),

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence, Sized
 
 import torch
 from mmengine.dist import get_dist_info
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 
 class RandomSubset(Sampler):
-    """A random choice of images, each once, split between the processes.
+    """Choose images at random, each once, split between the processes.
 
     Args:
         dataset: what to choose from.
@@ -38,8 +38,11 @@ class RandomSubset(Sampler):
 
 
 def check_num_images(num_images: int, available: int, processes: int) -> None:
-    """Raises :class:`ValueError` unless so many images can be chosen and
-    split evenly."""
+    """Check that so many images can be chosen and split evenly.
+
+    Raises:
+        ValueError: if not, with the numbers that can.
+    """
     if not 1 <= num_images <= available:
         raise ValueError(
             f'num_images={num_images}: the training set has {available} '
@@ -61,7 +64,7 @@ def sample_loader(
     batch_size: int | None = None,
     seed: int = 0,
 ) -> DataLoader:
-    """A loader of random training images, made like the training's.
+    """Make a loader of random training images like the training's.
 
     Data set, augmentation, collation, workers and the kind of batch sampler
     (mmdet's groups images by aspect ratio) are those of ``dataloader``, which
@@ -75,16 +78,22 @@ def sample_loader(
         seed: of the choice of images and of their augmentation.
 
     Raises:
-        ValueError: as :class:`RandomSubset`, and for a ``batch_size`` below
-            1.
+        ValueError: as :class:`RandomSubset`, for a ``batch_size`` below 1
+            and for a data set whose images cannot be chosen by number.
     """
-    trained = dataloader.batch_sampler
+    dataset, trained = dataloader.dataset, dataloader.batch_sampler
+    if not (isinstance(trained, BatchSampler) and isinstance(dataset, Sized)):
+        raise ValueError(
+            f'{type(dataset).__name__} in batches of '
+            f'{type(trained).__name__}: a random choice of images needs a '
+            'data set of known length and a BatchSampler'
+        )
     batch_size = trained.batch_size if batch_size is None else batch_size
     if batch_size < 1:
         raise ValueError(f'batch_size must be at least 1, got {batch_size}')
-    sampler = RandomSubset(dataloader.dataset, num_images, seed)
+    sampler = RandomSubset(dataset, num_images, seed)
     return DataLoader(
-        dataloader.dataset,
+        dataset,
         batch_sampler=type(trained)(sampler, batch_size, drop_last=False),
         num_workers=dataloader.num_workers,
         collate_fn=dataloader.collate_fn,

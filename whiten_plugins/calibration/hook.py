@@ -144,7 +144,7 @@ class BatchAverageHook(Hook):
 
 
 def _networks(runner: Runner) -> list[nn.Module]:
-    """The network in training and, with an ``EMAHook``, its average."""
+    """Return the network in training and, with ``EMAHook``, its average."""
     model = unwrap_model(runner.model)
     averaged = [
         hook.ema_model.module
@@ -157,7 +157,10 @@ def _networks(runner: Runner) -> list[nn.Module]:
 def _copy_running(
     source: nn.Module, target: nn.Module, norms: Iterable[str]
 ) -> None:
-    """mmengine validates averaged weights with the model's own buffers."""
+    """Copy statistics of averaged weights to the model.
+
+    mmengine validates averaged weights with the model's own buffers.
+    """
     for norm in norms:
         buffers = running_buffers(target.get_submodule(norm))
         values = running_buffers(source.get_submodule(norm))

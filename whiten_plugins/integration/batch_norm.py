@@ -145,7 +145,6 @@ def install() -> None:
     _replace(convert, _warn_of_local(convert))
     remove = batch_norm_replacement.batch_norm_without_running_stats
     _replace(remove, _warn_of_running(remove))
-    convert = nn.SyncBatchNorm.convert_sync_batchnorm.__func__
-    nn.SyncBatchNorm.convert_sync_batchnorm = classmethod(
-        _warn_of_local(convert)
-    )
+    method = vars(nn.SyncBatchNorm)['convert_sync_batchnorm']
+    known = classmethod(_warn_of_local(method.__func__))
+    setattr(nn.SyncBatchNorm, method.__func__.__name__, known)

@@ -8,4 +8,6 @@ from torch import nn
 
 def unwrap_model(model: nn.Module) -> nn.Module:
     """Take the wrapper for data parallelism off a model, if it has one."""
-    return unwrap_model(model.module) if is_model_wrapper(model) else model
+    while is_model_wrapper(model):
+        model = model.get_submodule('module')
+    return model
