@@ -17,6 +17,8 @@ The papers, as the docstrings cite them:
 * DBN: "Decorrelated Batch Normalization".
 * ItN: "Iterative Normalization: Beyond Standardization towards
   Efficient Whitening", supplementary material.
+* IBN: "Two at Once: Enhancing Learning and Generalization Capacities via
+  IBN-Net".
 """
 
 import torch
@@ -250,6 +252,42 @@ class SN(_Norm):
         return self.affine(y.reshape(x.shape))
 
 
+class IBN(_Norm):
+    """IBN section 3.2: InstanceNorm on some channels, BatchNorm on the rest.
+
+    The running statistics of the InstanceNorm channels are those that
+    BatchNorm would keep; nothing reads them.
+    """
+
+    def __init__(
+        self, num_features, eps=1e-5, momentum=0.1, affine=True, half=0.5
+    ):
+        super().__init__(num_features, eps, momentum, affine)
+        self.split = int(num_features * half)
+        self.add_buffers(
+            running_mean=torch.zeros(num_features),
+            running_var=torch.ones(num_features),
+        )
+
+    def forward(self, x):
+        defined_statistics(['in'], x, self.training)
+        h = x.flatten(2)
+        mean, var = self.running_mean[:, None], self.running_var[:, None]
+        if self.training:
+            mean = h.mean((0, 2))[:, None]
+            var = h.var((0, 2), unbiased=False)[:, None]
+            self.track(running_mean=mean, running_var=var)
+        own, rest = h[:, : self.split], h[:, self.split :]
+        own_mean = own.mean(2, keepdim=True)
+        own_var = own.var(2, unbiased=False, keepdim=True)
+        parts = (
+            (own - own_mean) / (own_var + self.eps).sqrt(),
+            (rest - mean[self.split :])
+            / (var[self.split :] + self.eps).sqrt(),
+        )
+        return self.affine(torch.cat(parts, 1).reshape(x.shape))
+
+
 # --------------------------------------------------------------------------
 # Whitening
 # --------------------------------------------------------------------------
@@ -279,19 +317,25 @@ class SW(_Norm):
         whitening='itn',
         tie_weight=False,
         hard=False,
+        stats=None,
     ):
         super().__init__(num_features, eps, momentum, affine)
-        self.stats = self.STATS[sw_type]
+        self.stats = stats or self.STATS[sw_type]
         self.T = T
         self.whitening = whitening
         self.hard = hard
         self.c = group_size(num_features, num_pergroup)
         self.groups = num_features // self.c
         self.add_logits((len(self.stats),), tie_weight)
-        self.add_buffers(
-            running_mean=torch.zeros(num_features),
-            running_cov=torch.eye(self.c).repeat(self.groups, 1, 1),
-        )
+        if {'bw', 'bn'} & set(self.stats):
+            whitens = {'bw', 'iw'} & set(self.stats)
+            cov = torch.eye(self.c).repeat(self.groups, 1, 1)
+            var = torch.ones(num_features)
+            name, start = ('cov', cov) if whitens else ('var', var)
+            self.add_buffers(
+                running_mean=torch.zeros(num_features),
+                **{f'running_{name}': start},
+            )
 
     def batch_statistics(self, X):
         """Mean (G, c, 1) and covariance (G, c, c) over batch and positions."""
@@ -313,9 +357,9 @@ class SW(_Norm):
     def all_statistics(self, X, defined):
         """{name: (mean, covariance)}, broadcastable to (N, G, c, c)."""
         table = {'ln': self.layer_statistics(X)} if 'ln' in defined else {}
-        if 'bw' in defined:
+        if {'bw', 'bn'} & set(defined):
             table['bw'] = self.batch_statistics(X)
-        if 'iw' in defined:
+        if {'iw', 'in'} & set(defined):
             table['iw'] = mean_and_covariance(X)
         for name, whole in (('bn', 'bw'), ('in', 'iw')):
             if name in defined:

@@ -32,7 +32,7 @@ def as_trained(model: nn.Module, seed: int = 0) -> nn.Module:
             module.weight.data.copy_(1 + 0.2 * randn(*module.weight.shape))
             module.bias.data.copy_(0.2 * randn(*module.bias.shape))
         if isinstance(module, WhiteningNorm) and module.spec.whitens:
-            second = getattr(module, module.second_buffer)
+            second = getattr(module, module.covariance_buffer)
             groups, rows, _ = second.shape
             x = randn(groups, rows, 8 * rows)
             second.copy_(x @ x.mT / (8 * rows))

@@ -52,7 +52,7 @@ class Case:
     @property
     def whitening(self) -> str:
         """The method, empty for a norm without one."""
-        default = {'BW': 'zca', 'SN': ''}.get(
+        default = {'BW': 'zca', 'SN': '', 'IBN': ''}.get(
             self.type.removeprefix('Sync'), 'itn'
         )
         return self.kwargs.get('whitening', default)
@@ -65,6 +65,7 @@ class Case:
         return not (
             self.type == 'IW'
             or (self.type == 'GW' and one_channel_rows)
+            or self.type in ('IBN', 'SyncIBN')
             or self.kwargs.get('stats') == ('in',)
         )
 
@@ -190,7 +191,11 @@ CASES = [
     Case('SW', dict(num_pergroup=4, whitening='zca')),
     Case('SW', dict(num_pergroup=4, sw_type=3, whitening='zca')),
     Case('SW', dict(num_pergroup=2, sw_type=5, whitening='zca')),
+    Case('SW', dict(num_pergroup=4, stats=('ln', 'bw', 'in'))),
+    Case('SW', dict(num_pergroup=4, stats=('iw', 'ln'), hard=True)),
     Case('SyncSW', dict(num_pergroup=4, sw_type=5)),
+    Case('IBN'),
+    Case('IBN', dict(half=0.25, affine=False)),
     Case('GW', dict(num_groups=4)),
     Case('GW', dict(num_groups=2, T=3)),
     Case('GW', dict(num_groups=1)),
@@ -219,6 +224,7 @@ KINDS = [
     Case('SN'),
     Case('SW', dict(num_pergroup=4)),
     Case('SW', dict(num_pergroup=4, sw_type=5, whitening='zca')),
+    Case('IBN'),
     Case('GW', dict(num_groups=4)),
     Case('BW', dict(num_pergroup=4)),
     Case('BW', dict(num_pergroup=4, running='cov')),

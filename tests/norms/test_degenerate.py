@@ -260,6 +260,7 @@ STAYING = [
 
 def statistics_of(case, norm):
     alone = {'GW': ['ln'], 'IW': ['iw'], 'BW': ['bw'], 'ItN': ['bw']}
+    alone['IBN'] = ['in']  # the bad value is among these channels
     return alone.get(case.type) or norm.stats
 
 

@@ -40,6 +40,7 @@ CASES = [
     Case('SyncBW', dict(num_pergroup=4, whitening='itn')),
     Case('SyncBW', dict(num_pergroup=1)),
     Case('SyncItN', dict(num_pergroup=4, running='cov')),
+    Case('SyncIBN'),
 ]
 
 

@@ -25,7 +25,7 @@ from .cases import (
 HALF = [torch.float16, torch.bfloat16]
 TYPES = [
     'SN', 'SyncSN', 'SW', 'SyncSW', 'GW',
-    'BW', 'SyncBW', 'ItN', 'SyncItN', 'IW',
+    'BW', 'SyncBW', 'ItN', 'SyncItN', 'IW', 'IBN', 'SyncIBN',
 ]  # fmt: skip
 X = SHAPES['NCHW']
 SW_STATS = ('bw', 'iw', 'bn', 'in', 'ln')
@@ -183,6 +183,7 @@ KEYS = {
     'BW': AFFINE | TRACKED | {'running_wm'},
     'ItN': AFFINE | TRACKED | {'running_wm'},
     'IW': AFFINE,
+    'IBN': AFFINE | TRACKED | {'running_var'},
 }
 
 
@@ -444,6 +445,7 @@ def test_repr_names_the_arguments(type):
         'BW': dict(num_pergroup=4, T=7, whitening='itn', running='cov'),
         'ItN': dict(num_pergroup=4, T=7, running='cov'),
         'IW': dict(num_pergroup=4, whitening='zca'),
+        'IBN': dict(half=0.25),
     }[type.removeprefix('Sync')]
     if type in ('GW', 'IW'):  # no running statistics, so no momentum
         del arguments['momentum']

@@ -36,8 +36,8 @@ def fixed_map(norm: nn.Module) -> FixedMap:
 
     Args:
         norm: BatchNorm of any kind, InstanceNorm with running statistics, or
-            a norm of this package whose every statistic is the batch's: BW
-            and ItN, SN and SW that chose ``bn`` or ``bw`` with ``hard=True``.
+            a norm of this package whose every statistic is the batch's: one
+            of batch statistics alone, or one whose other ratios are 0.
 
     Raises:
         FoldError: if its statistics are those of its input.
@@ -101,7 +101,7 @@ def running_coefficients(
     """
     spec = norm.spec
     dtype = torch.promote_types(norm.running_mean.dtype, torch.float32)
-    running = Running(norm.running_mean, getattr(norm, norm.second_buffer))
+    running = Running(norm.running_mean, getattr(norm, norm.covariance_buffer))
     cov_logits = norm.mean_weight if norm.tie_weight else norm.var_weight
     return transform(
         None,
@@ -114,8 +114,12 @@ def running_coefficients(
 
 
 def _used_stats(norm: WhiteningNorm) -> tuple[str, ...]:
-    """Those of the norm's statistics that its ratios let through."""
-    if not norm.spec.hard:
+    """Those of the norm's statistics that its ratios let through.
+
+    Ratios are exactly 0 where the norm is hard, and where its logits are so
+    far apart that their softmax is, as in a hardened checkpoint.
+    """
+    if not norm.has_ratios:
         return norm.spec.stats
     used = {
         name
@@ -123,4 +127,4 @@ def _used_stats(norm: WhiteningNorm) -> tuple[str, ...]:
         for name, ratio in ratios.items()
         if ratio > 0
     }
-    return tuple(name for name in norm.spec.stats if name in used)
+    return tuple(name for name in norm.stats if name in used)

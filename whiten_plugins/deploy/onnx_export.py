@@ -99,11 +99,11 @@ def _fix_matrices(network: nn.Module) -> None:
     for norm in network.modules():
         if not isinstance(norm, WhiteningNorm) or norm.stats:
             continue
-        if norm.second_buffer == 'running_cov':
+        if norm.covariance_buffer == 'running_cov':
             _, _, W = running_coefficients(norm, norm.spec.stats)
             norm.spec = dataclasses.replace(norm.spec, running='matrix')
             del norm.running_cov
-            norm.register_buffer(norm.second_buffer, W.squeeze(0))
+            norm.register_buffer(norm.covariance_buffer, W.squeeze(0))
 
 
 def _export(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NoReturn
+import copy
+from collections.abc import Mapping
+from typing import Any, ClassVar, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -18,11 +20,17 @@ from ..ops import (
     normalize,
 )
 from .bn_state import adopt_bn_state
+from .description import METADATA_KEY, NormDescription
+from .one_image import warn_of_one_image
 from .tracing import as_node, not_scriptable
 
 
 class WhiteningNorm(nn.Module):
     """Base of the family; a subclass chooses the :class:`NormSpec`.
+
+    A norm of one's own is such a subclass, in any package: it registers
+    itself in mmengine's ``MODELS``, and every tool of this package works
+    with it, since its state dict says what it is (:attr:`description`).
 
     Args:
         num_features: C, channels of the input.
@@ -32,6 +40,18 @@ class WhiteningNorm(nn.Module):
         affine: learn ``weight`` and ``bias``.
         tie_weight: one set of ratios for means and covariances.
         ratio_groups: groups of channels with ratios of their own.
+
+    Examples::
+
+        >>> from whiten_plugins.ops import NormSpec
+        >>> class BatchAndLayerNorm(WhiteningNorm):
+        ...     has_ratios = True
+        ...
+        ...     def __init__(self, num_features, eps=1e-5, momentum=0.1):
+        ...         spec = NormSpec(('bn', 'ln'), num_rows=1, eps=eps)
+        ...         super().__init__(num_features, spec, momentum)
+        >>> BatchAndLayerNorm(64).ratios()['mean']
+        {'bn': 0.5, 'ln': 0.5}
     """
 
     _abbr_ = 'bn'
@@ -73,6 +93,14 @@ class WhiteningNorm(nn.Module):
         return self.spec.stats if self.has_ratios else ()
 
     @property
+    def description(self) -> NormDescription:
+        """What the norm is, as its state dict's metadata says."""
+        name = type(self).__name__
+        if isinstance(self, SyncStatistics):
+            name = name.removeprefix('Sync')
+        return NormDescription(name, self.spec, self.has_ratios)
+
+    @property
     def sync(self) -> Sync | None:
         """How batch statistics are shared over processes; None: not."""
         return None
@@ -94,9 +122,11 @@ class WhiteningNorm(nn.Module):
             self.register_parameter(name, value)
 
     @property
-    def second_buffer(self) -> str | None:
-        """Name of the running variance, covariance or whitening matrix;
-        None where there are no batch statistics."""
+    def covariance_buffer(self) -> str | None:
+        """Name of the running variance, covariance or whitening matrix.
+
+        None where there are no batch statistics.
+        """
         if not self.spec.uses_batch:
             return None
         if self.spec.running == 'matrix':
@@ -104,27 +134,27 @@ class WhiteningNorm(nn.Module):
         return 'running_cov' if self.spec.whitens else 'running_var'
 
     def _make_buffers(self) -> None:
-        second = (self.num_features,)
+        shape: tuple[int, ...] = (self.num_features,)
         if self.spec.whitens:
             rows = self.spec.num_rows
-            second = (self.num_features // rows, rows, rows)
+            shape = (self.num_features // rows, rows, rows)
         self.register_buffer('running_mean', torch.empty(self.num_features))
-        self.register_buffer(self.second_buffer, torch.empty(second))
+        self.register_buffer(self.covariance_buffer, torch.empty(shape))
         self.register_buffer('num_batches_tracked', torch.tensor(0))
 
     def reset_running_stats(self) -> None:
-        """Running mean 0, variance 1 (covariance or matrix: identity)."""
+        """Set the running mean to 0, variances to 1, matrices to identity."""
         if not self.spec.uses_batch:
             return
         self.running_mean.zero_()
-        second = getattr(self, self.second_buffer)
+        matrices = getattr(self, self.covariance_buffer).zero_()
         rows = self.spec.num_rows if self.spec.whitens else 1
-        second.zero_().view(-1, rows, rows).diagonal(dim1=1, dim2=2).fill_(1)
+        matrices.view(-1, rows, rows).diagonal(dim1=1, dim2=2).fill_(1)
         self.num_batches_tracked.zero_()
 
     def reset_parameters(self) -> None:
-        """Weight 1, bias 0, equal ratios, running statistics at their
-        start."""
+        """Set weight to 1, bias to 0, ratios equal, running statistics to
+        their start."""
         self.reset_running_stats()
         for name, parameter in self.named_parameters(recurse=False):
             nn.init.constant_(parameter, 0 if name == 'bias' else 1)
@@ -132,10 +162,12 @@ class WhiteningNorm(nn.Module):
     def _running(self) -> Running | None:
         if not self.spec.uses_batch:
             return None
-        return Running(self.running_mean, getattr(self, self.second_buffer))
+        return Running(
+            self.running_mean, getattr(self, self.covariance_buffer)
+        )
 
     def _momentum(self) -> float:
-        """The weight of this batch, after counting it."""
+        """Count this batch and return its weight."""
         if not (self.training and self.spec.uses_batch):
             return 0.0
         self.num_batches_tracked.add_(1)
@@ -143,18 +175,28 @@ class WhiteningNorm(nn.Module):
             return 1.0 / float(self.num_batches_tracked)
         return self.momentum
 
-    def forward(self, input: Tensor) -> Tensor:
-        if isinstance(input, Proxy):
-            return as_node(self, input)
+    def _logits(self, input: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Ratio logits of the means and of the covariances."""
+        if self.tie_weight:
+            return self.mean_weight, self.mean_weight
+        return self.mean_weight, self.var_weight
+
+    def _check_input(self, input: Tensor) -> None:
         if input.dim() < 2 or input.shape[1] != self.num_features:
             raise ValueError(
                 f'expected input (N, {self.num_features}, *), got '
                 f'{tuple(input.shape)}'
             )
-        cov_logits = self.mean_weight if self.tie_weight else self.var_weight
+
+    def forward(self, input: Tensor) -> Tensor:
+        if isinstance(input, Proxy):
+            return as_node(self, input)
+        self._check_input(input)
+        if self.training and self.has_ratios:
+            warn_of_one_image(self, input)
         return normalize(
             input,
-            Parameters(self.weight, self.bias, self.mean_weight, cov_logits),
+            Parameters(self.weight, self.bias, *self._logits(input)),
             self.spec,
             running=self._running(),
             training=self.training,
@@ -163,7 +205,7 @@ class WhiteningNorm(nn.Module):
         )
 
     def ratios(self) -> dict[str, dict[str, float]]:
-        """The learned importance ratios, each set summing to 1.
+        """Return the learned importance ratios, each set summing to 1.
 
         Returns:
             ``{'mean': {name: ratio}, 'var': {name: ratio}}``, averaged over
@@ -184,55 +226,87 @@ class WhiteningNorm(nn.Module):
         return found
 
     def extra_repr(self) -> str:
-        shown = {'eps': self.eps}
+        shown = self._shown_arguments()
+        return ', '.join(
+            [str(self.num_features)] + [f'{k}={v}' for k, v in shown.items()]
+        )
+
+    def _shown_arguments(self) -> dict[str, Any]:
+        """Arguments besides the number of channels, for the ``repr``."""
+        shown: dict[str, Any] = {'eps': self.eps}
         if self.spec.uses_batch:
             shown['momentum'] = self.momentum
         shown['affine'] = self.affine
         if self.spec.whitens:
             across = self.spec.across_groups
-            rows = 'num_groups' if across else 'num_pergroup'
-            shown[rows] = self.spec.num_rows
+            name = 'num_groups' if across else 'num_pergroup'
+            shown[name] = self.spec.num_rows
             shown['whitening'] = self.spec.whitening
             shown['T'] = self.spec.T
         if self.spec.uses_batch and not self.has_ratios:
             shown['running'] = self.spec.running
         if self.has_ratios:
+            shown['stats'] = self.stats
             shown['tie_weight'] = self.tie_weight
+            shown['ratio_groups'] = self.ratio_groups
             shown['hard'] = self.spec.hard
-            if self.spec.whitens:
-                shown['sw_type'] = len(self.stats)
-            else:
-                shown['stats'] = self.stats
-                shown['ratio_groups'] = self.ratio_groups
-        return ', '.join(
-            [str(self.num_features)] + [f'{k}={v}' for k, v in shown.items()]
-        )
+        return shown
 
     def __prepare_scriptable__(self) -> NoReturn:
         raise not_scriptable(self)
 
-    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
-        own = adopt_bn_state(self, state_dict, prefix)
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        metadata = getattr(destination, '_metadata', None)
+        if metadata is not None:  # a plain dict has nowhere to keep it
+            own = metadata.setdefault(prefix[:-1], {})
+            own[METADATA_KEY] = self.description.to_metadata()
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, *args: Any
+    ) -> None:
+        tensors = {**self._parameters, **self._buffers}
+        own = adopt_bn_state(
+            self.spec,
+            {k: v for k, v in tensors.items() if v is not None},
+            state_dict,
+            prefix,
+            self.num_features,
+        )
         super()._load_from_state_dict(own, prefix, *args)
 
 
 class SyncStatistics:
-    """Mixin: batch statistics over all processes, weighted by their
-    elements.
+    r"""Mixin: batch statistics over all processes.
 
-    Outside a process group the norm is the local one. In training every
-    process of the group must call the norm, also with an empty batch.
+    With :math:`M_p` elements a channel on process p, which may be none,
+
+    .. math::
+        \mu = \frac{\sum_p M_p \mu_p}{\sum_p M_p}, \qquad
+        \Sigma = \frac{\sum_p M_p
+            (\Sigma_p + \mu_p \mu_p^T)}{\sum_p M_p} - \mu \mu^T
+
+    of which variances are the diagonal (SN eq. 15-22), in one all-reduce
+    forward and one backward. Batches may differ in size between processes.
+    Outside a process group, and in evaluation, a Sync norm is the local one.
+
+    In training every process of the group must call the norm, also with an
+    empty batch.
     """
 
-    def __init__(
-        self,
-        *args,
-        process_group: dist.ProcessGroup | None = None,
-        **kwargs,
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self.process_group = process_group
+    process_group: dist.ProcessGroup | None = None
 
     @property
     def sync(self) -> Sync:
+        """All processes of the group."""
         return Sync(self.process_group)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SyncStatistics:
+        """Copy all but the process group, which belongs to the processes."""
+        memo[id(self.process_group)] = self.process_group
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return copied

@@ -3,55 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from .base import WhiteningNorm
+from ..ops import NormSpec
 
-
-def _second_from_variance(norm: WhiteningNorm, variance: Tensor) -> Tensor:
-    """A diagonal running covariance or whitening matrix from variances."""
-    rows = norm.spec.num_rows
-    if norm.spec.running == 'matrix':
-        variance = (variance + norm.eps).rsqrt()
-    if not norm.spec.whitens:
-        return variance
-    return variance.view(-1, rows).diag_embed()
+_LOGITS = ('mean_weight', 'var_weight')
+_COVARIANCES = ('running_var', 'running_cov', 'running_wm')
+_BN_BUFFERS = ('running_mean', 'running_var', 'num_batches_tracked')
 
 
 def adopt_bn_state(
-    norm: WhiteningNorm, state_dict: Mapping[str, Tensor], prefix: str
+    spec: NormSpec,
+    tensors: Mapping[str, Tensor],
+    state_dict: Mapping[str, Tensor],
+    prefix: str,
+    num_features: int,
 ) -> dict[str, Tensor]:
-    """``norm``'s part of ``state_dict``, completed where it is BatchNorm's.
+    """Return a norm's part of ``state_dict``, completed if it is BatchNorm's.
 
     What BatchNorm does not have starts from what it has: covariances and
     whitening matrices from the variances on their diagonal, ratio logits
-    from where ``norm`` has them. Running statistics that ``norm`` does not
+    from where the norm has them. Running statistics that the norm does not
     keep are left out. Anything but a BatchNorm's state is returned as it is.
 
     Args:
-        norm: the norm that loads.
+        spec: of the norm that loads.
+        tensors: its parameters and buffers by name.
         state_dict: a model's state dict.
-        prefix: of the keys of ``norm`` in it.
+        prefix: of the norm's keys in it.
+        num_features: channels of the norm.
     """
     own = {k: v for k, v in state_dict.items() if k.startswith(prefix)}
     variance = own.get(prefix + 'running_var')
     is_batch_norm = variance is not None and prefix + 'mean_weight' not in own
-    if not is_batch_norm or variance.shape != (norm.num_features,):
+    if not is_batch_norm or variance.shape != (num_features,):
         return own
-    # BatchNorms of old have no count; torch's own starts it at 0 then.
+    # Old checkpoints lack num_batches_tracked; torch starts it at 0 then.
     own.setdefault(prefix + 'num_batches_tracked', torch.tensor(0))
-    for name in ('running_mean', 'running_var', 'num_batches_tracked'):
-        if name not in norm._buffers:
+    for name in _BN_BUFFERS:
+        if name not in tensors:
             own.pop(prefix + name, None)
-    second = norm.second_buffer
-    if second is not None:
-        own[prefix + second] = _second_from_variance(norm, variance)
-    for name in ('mean_weight', 'var_weight'):
-        logits = norm._parameters.get(name)
-        if logits is not None:
-            own[prefix + name] = logits.detach()
+    for name in _COVARIANCES:
+        if name in tensors:
+            own[prefix + name] = _from_variance(spec, variance)
+    for name in _LOGITS:
+        if name in tensors:
+            own[prefix + name] = _start_logits(tensors[name], variance.device)
     return own
+
+
+def _from_variance(spec: NormSpec, variance: Tensor) -> Tensor:
+    """A diagonal running covariance or whitening matrix from variances."""
+    if spec.running == 'matrix':
+        variance = (variance + spec.eps).rsqrt()
+    if not spec.whitens:
+        return variance
+    return variance.view(-1, spec.num_rows).diag_embed()
+
+
+def _start_logits(logits: Tensor, device: torch.device) -> Tensor:
+    """Those that the norm has; equal ones where it has no storage yet."""
+    if logits.is_meta:
+        return torch.ones(logits.shape, dtype=logits.dtype, device=device)
+    return logits.detach()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 
 
-def rows_of(num_features: int, setting: int, name: str) -> int:
-    """``setting`` rows, or all channels of a layer that has fewer.
+def group_size(num_features: int, setting: int, name: str) -> int:
+    """Return ``setting``, or all channels of a layer that has fewer.
 
     Args:
         num_features: channels of the layer.
-        setting: value of ``num_pergroup`` or ``num_groups``.
-        name: which of the two, for the message.
+        setting: value of ``num_pergroup``, ``num_groups`` or
+            ``ratio_groups``.
+        name: which of them, for the message.
 
     Raises:
         ValueError: if ``setting`` is not positive or does not divide
@@ -19,24 +20,24 @@ def rows_of(num_features: int, setting: int, name: str) -> int:
     """
     if setting < 1:
         raise ValueError(f'{name} must be at least 1, got {setting}')
-    rows = min(setting, num_features)
-    if num_features % rows:
+    size = min(setting, num_features)
+    if num_features % size:
         divisors = [d for d in range(1, num_features) if not num_features % d]
         nearest = {
-            max(d for d in divisors if d < rows),
-            min((d for d in divisors if d > rows), default=num_features),
+            max(d for d in divisors if d < size),
+            min((d for d in divisors if d > size), default=num_features),
         }
         working = ' or '.join(str(d) for d in sorted(nearest))
         raise ValueError(
             f'num_features={num_features} is not divisible by '
             f'{name}={setting}; the nearest {name} that work: {working}'
         )
-    return rows
+    return size
 
 
 def one_of(value: object, allowed: Collection, name: str) -> None:
-    """Raises :class:`ValueError` unless ``value`` is ``allowed``."""
-    if value not in allowed:
+    """Raise :class:`ValueError` unless ``value`` is one of ``allowed``."""
+    if value not in tuple(allowed):
         choices = ', '.join(repr(choice) for choice in allowed)
         raise ValueError(f'{name} must be one of {choices}; got {value!r}')
 
@@ -44,13 +45,12 @@ def one_of(value: object, allowed: Collection, name: str) -> None:
 def subset_of(
     values: Collection[str], allowed: Collection[str], name: str
 ) -> None:
-    """Raises :class:`ValueError` unless ``values`` are some of ``allowed``,
-    each at most once."""
-    if (
-        not values
-        or len(set(values)) < len(values)
-        or not set(values) <= set(allowed)
-    ):
+    """Raise :class:`ValueError` unless ``values`` are some of ``allowed``.
+
+    Each may be there once.
+    """
+    distinct = [value for value in allowed if value in values]
+    if isinstance(values, str) or not 0 < len(values) == len(distinct):
         choices = ', '.join(repr(choice) for choice in allowed)
         raise ValueError(
             f'{name} must be some of {choices}, each once; got {values!r}'

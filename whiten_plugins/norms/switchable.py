@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import torch.distributed as dist
 
 from ..ops import NormSpec
 from .base import SyncStatistics, WhiteningNorm
-from .checks import one_of, rows_of, subset_of
+from .checks import group_size, one_of, subset_of
 
 SN_STATS = ('in', 'ln', 'bn')
 SW_STATS = {
@@ -14,22 +17,27 @@ SW_STATS = {
     3: ('bw', 'iw', 'ln'),
     5: ('bw', 'iw', 'bn', 'in', 'ln'),
 }
+SW_TYPE = 2  # the default
 
 
 class SN(WhiteningNorm):
-    r"""Switchable Normalization (SN eq. 3–5).
+    r"""Switchable Normalization.
 
-    Each layer mixes the statistics of InstanceNorm, LayerNorm and BatchNorm
-    by ratios that it learns:
+    From the paper `Differentiable Learning-to-Normalize via Switchable
+    Normalization <https://arxiv.org/abs/1806.10779>`__ (SN). Each layer mixes
+    the statistics of InstanceNorm, LayerNorm and BatchNorm by ratios that it
+    learns:
 
     .. math::
         y = \gamma \frac{x - \sum_k w_k \mu_k}
             {\sqrt{\sum_k w'_k \sigma_k^2 + \epsilon}} + \beta, \qquad
         w = \mathrm{softmax}(\lambda), \; w' = \mathrm{softmax}(\lambda')
 
+    (SN eq. 3 and 5; eq. 4 takes the statistics from one another).
     In training ``bn`` is the batch, in evaluation the running statistics.
     Where ``in`` is undefined (1×1 maps) it is left out and the other ratios
     are renormalized; likewise ``bn`` in training with one element a channel.
+    In a batch of one image ``bn`` is ``in``: give ``stats=('in', 'ln')``.
 
     Args:
         num_features: C, channels of the input.
@@ -56,6 +64,7 @@ class SN(WhiteningNorm):
 
     Examples::
 
+        >>> import torch
         >>> norm = SN(64)
         >>> y = norm(torch.randn(2, 64, 50, 80))
         >>> norm.ratios()['mean']  # doctest: +ELLIPSIS
@@ -76,7 +85,7 @@ class SN(WhiteningNorm):
         hard: bool = False,
     ) -> None:
         subset_of(stats, SN_STATS, 'stats')
-        rows_of(num_features, ratio_groups, 'ratio_groups')
+        group_size(num_features, ratio_groups, 'ratio_groups')
         spec = NormSpec(tuple(stats), num_rows=1, eps=eps, hard=hard)
         super().__init__(
             num_features, spec, momentum, affine, tie_weight, ratio_groups
@@ -84,21 +93,20 @@ class SN(WhiteningNorm):
 
 
 class SyncSN(SyncStatistics, SN):
-    r""":class:`SN` whose ``bn`` statistics span all processes.
+    """:class:`SN` whose ``bn`` statistics span all processes.
 
-    With :math:`M_p` elements a channel on process p, which may be none,
-
-    .. math::
-        \mu_{bn} = \frac{\sum_p M_p \mu_p}{\sum_p M_p}, \qquad
-        \sigma_{bn}^2 = \frac{\sum_p M_p
-            (\sigma_p^2 + \mu_p^2)}{\sum_p M_p} - \mu_{bn}^2
-
-    (SN eq. 15–22), in one all-reduce forward and one backward. Outside a
-    process group, and in evaluation, it is :class:`SN`.
+    :class:`~.base.SyncStatistics` says how (SN eq. 15-22).
 
     Args:
+        num_features: C, channels of the input.
+        eps: as in :class:`SN`, like those that follow.
+        momentum: weight of a batch in the running statistics.
+        affine: learn ``weight`` and ``bias``.
+        tie_weight: one set of ratios for means and variances.
+        stats: statistics to mix, in the order of the ratio logits.
+        ratio_groups: groups of channels with ratios of their own.
+        hard: use the statistic of the largest ratio alone.
         process_group: processes that share statistics; None for all.
-        others: as :class:`SN`.
 
     Shape:
         - Input, output: as :class:`SN`; N may differ between processes.
@@ -109,16 +117,43 @@ class SyncSN(SyncStatistics, SN):
 
     Examples::
 
+        >>> import torch
         >>> norm_cfg = dict(type='SyncSN')
         >>> y = SyncSN(64)(torch.randn(2, 64, 50, 80))
     """
 
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        tie_weight: bool = False,
+        stats: Sequence[str] = SN_STATS,
+        ratio_groups: int = 1,
+        hard: bool = False,
+        process_group: dist.ProcessGroup | None = None,
+    ) -> None:
+        super().__init__(
+            num_features,
+            eps,
+            momentum,
+            affine,
+            tie_weight,
+            stats,
+            ratio_groups,
+            hard,
+        )
+        self.process_group = process_group
+
 
 class SW(WhiteningNorm):
-    r"""Switchable Whitening (SW algorithm 1).
+    r"""Switchable Whitening.
 
-    Whitens groups of channels by a covariance that is mixed from several
-    statistics, by ratios that each layer learns:
+    From the paper `Switchable Whitening for Deep Representation Learning
+    <https://arxiv.org/abs/1904.09739>`__ (SW, algorithm 1). Whitens groups of
+    channels by a covariance that is mixed from several statistics, by ratios
+    that each layer learns:
 
     .. math::
         y_n = \gamma\, \hat\Sigma_n^{-1/2} (x_n - \hat\mu_n) + \beta, \quad
@@ -128,7 +163,8 @@ class SW(WhiteningNorm):
     Statistics are ``bw`` and ``iw``, the covariance of the batch and of the
     sample, their diagonals ``bn`` and ``in``, and ``ln``, one variance for
     the whole sample. In evaluation ``bw`` and ``bn`` are the running ones.
-    What is undefined for an input is left out as in :class:`SN`.
+    What is undefined for an input is left out as in :class:`SN`. In a batch
+    of one image ``bw`` is ``iw``, and ``bn`` is ``in``.
 
     Args:
         num_features: C, channels of the input.
@@ -138,29 +174,35 @@ class SW(WhiteningNorm):
         affine: learn ``weight`` (gamma) and ``bias`` (beta).
         num_pergroup: channels that are whitened together; all of them in a
             layer that has fewer.
-        sw_type: 2 (``bw``, ``iw``), 3 (``bw``, ``iw``, ``ln``) or 5
-            (``bw``, ``iw``, ``bn``, ``in``, ``ln``).
+        sw_type: short for ``stats``: 2 (``bw``, ``iw``), 3 (``bw``, ``iw``,
+            ``ln``) or 5 (``bw``, ``iw``, ``bn``, ``in``, ``ln``). Default:
+            2.
         T: Newton iterations of ``itn``.
         whitening: ``itn``, S^(-1/2) by Newton iterations (ItN eq. 7), or
             ``zca``, the same by eigendecomposition (SW supplement eq. 1–4).
         tie_weight: one set of ratios for means and covariances.
         hard: use the statistic of the largest ratio alone.
+        stats: statistics to mix, some of ``bw``, ``iw``, ``bn``, ``in``,
+            ``ln``, in the order of the ratio logits; instead of ``sw_type``.
 
     Shape:
         - Input: (N, C, \*), any number of trailing dimensions.
         - Output: as the input, in its dtype and memory format.
 
     Raises:
-        ValueError: for arguments out of range, a ``num_pergroup`` that does
-            not divide C, and in ``forward`` if no statistic has more than
-            one element.
+        ValueError: for arguments out of range, both ``sw_type`` and
+            ``stats``, a ``num_pergroup`` that does not divide C, and in
+            ``forward`` if no statistic has more than one element.
 
     Examples::
 
+        >>> import torch
         >>> norm = SW(64, sw_type=3)
         >>> y = norm(torch.randn(2, 64, 50, 80))
         >>> norm.stats
         ('bw', 'iw', 'ln')
+        >>> SW(64, stats=('iw', 'ln')).ratios()['mean']
+        {'iw': 0.5, 'ln': 0.5}
     """
 
     has_ratios = True
@@ -172,41 +214,62 @@ class SW(WhiteningNorm):
         momentum: float | None = 0.1,
         affine: bool = True,
         num_pergroup: int = 16,
-        sw_type: int = 2,
+        sw_type: int | None = None,
         T: int = 5,
         whitening: str = 'itn',
         tie_weight: bool = False,
         hard: bool = False,
+        stats: Sequence[str] | None = None,
     ) -> None:
-        one_of(sw_type, SW_STATS, 'sw_type')
+        if stats is not None and sw_type is not None:
+            raise ValueError(
+                f'sw_type={sw_type} and stats={stats!r} both say which '
+                'statistics to mix; give one of them'
+            )
+        if stats is None:
+            sw_type = SW_TYPE if sw_type is None else sw_type
+            one_of(sw_type, SW_STATS, 'sw_type')
+            stats = SW_STATS[sw_type]
+        subset_of(stats, SW_STATS[5], 'stats')
         one_of(whitening, ('itn', 'zca'), 'whitening')
         spec = NormSpec(
-            SW_STATS[sw_type],
-            num_rows=rows_of(num_features, num_pergroup, 'num_pergroup'),
+            tuple(stats),
+            num_rows=group_size(num_features, num_pergroup, 'num_pergroup'),
             whitening=whitening,
             T=T,
             eps=eps,
             hard=hard,
         )
         super().__init__(num_features, spec, momentum, affine, tie_weight)
+        self.sw_type = sw_type
+
+    def _shown_arguments(self) -> dict[str, Any]:
+        shown = super()._shown_arguments()
+        del shown['ratio_groups']
+        if self.sw_type is not None:
+            del shown['stats']
+            shown['sw_type'] = self.sw_type
+        return shown
 
 
 class SyncSW(SyncStatistics, SW):
-    r""":class:`SW` whose ``bw`` and ``bn`` statistics span all processes.
+    """:class:`SW` whose ``bw`` and ``bn`` statistics span all processes.
 
-    With :math:`M_p` elements a channel on process p, which may be none,
-
-    .. math::
-        \mu_{bw} = \frac{\sum_p M_p \mu_p}{\sum_p M_p}, \qquad
-        \Sigma_{bw} = \frac{\sum_p M_p
-            (\Sigma_p + \mu_p \mu_p^T)}{\sum_p M_p} - \mu_{bw} \mu_{bw}^T
-
-    in one all-reduce forward and one backward. Outside a process group, and
-    in evaluation, it is :class:`SW`.
+    :class:`~.base.SyncStatistics` says how.
 
     Args:
+        num_features: C, channels of the input.
+        eps: as in :class:`SW`, like those that follow.
+        momentum: weight of a batch in the running statistics.
+        affine: learn ``weight`` and ``bias``.
+        num_pergroup: channels that are whitened together.
+        sw_type: short for ``stats``: 2, 3 or 5.
+        T: Newton iterations of ``itn``.
+        whitening: ``itn`` or ``zca``.
+        tie_weight: one set of ratios for means and covariances.
+        hard: use the statistic of the largest ratio alone.
+        stats: statistics to mix, instead of ``sw_type``.
         process_group: processes that share statistics; None for all.
-        others: as :class:`SW`.
 
     Shape:
         - Input, output: as :class:`SW`; N may differ between processes.
@@ -217,6 +280,37 @@ class SyncSW(SyncStatistics, SW):
 
     Examples::
 
+        >>> import torch
         >>> norm_cfg = dict(type='SyncSW', sw_type=3)
         >>> y = SyncSW(64)(torch.randn(2, 64, 50, 80))
     """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        num_pergroup: int = 16,
+        sw_type: int | None = None,
+        T: int = 5,
+        whitening: str = 'itn',
+        tie_weight: bool = False,
+        hard: bool = False,
+        stats: Sequence[str] | None = None,
+        process_group: dist.ProcessGroup | None = None,
+    ) -> None:
+        super().__init__(
+            num_features,
+            eps,
+            momentum,
+            affine,
+            num_pergroup,
+            sw_type,
+            T,
+            whitening,
+            tie_weight,
+            hard,
+            stats,
+        )
+        self.process_group = process_group

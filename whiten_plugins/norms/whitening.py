@@ -1,18 +1,21 @@
-"""Norms with one whitening statistic: of a sample (GW, IW), of the batch
-(BW, ItN)."""
+"""Norms that whiten by one statistic, of a sample or of the batch."""
 
 from __future__ import annotations
 
+import torch.distributed as dist
+
 from ..ops import METHODS, NormSpec
 from .base import SyncStatistics, WhiteningNorm
-from .checks import one_of, rows_of
+from .checks import group_size, one_of
 
 
 class GW(WhiteningNorm):
-    r"""Group Whitening (GW eq. 8–10).
+    r"""Group Whitening.
 
-    Each sample's channels are split into groups; the groups are whitened
-    against each other, so that nothing depends on the batch:
+    From the paper `Group Whitening: Balancing Learning Efficiency and
+    Representational Capacity <https://arxiv.org/abs/2009.13333>`__ (GW, eq.
+    8-10). Each sample's channels are split into groups; the groups are
+    whitened against each other, so that nothing depends on the batch:
 
     .. math::
         X_n \in \mathbb{R}^{g \times (C/g) M}, \qquad
@@ -42,6 +45,7 @@ class GW(WhiteningNorm):
 
     Examples::
 
+        >>> import torch
         >>> y = GW(256, num_groups=64)(torch.randn(1, 256, 50, 80))
     """
 
@@ -58,7 +62,7 @@ class GW(WhiteningNorm):
         one_of(whitening, ('itn', 'zca'), 'whitening')
         spec = NormSpec(
             ('iw',),
-            num_rows=rows_of(num_features, num_groups, 'num_groups'),
+            num_rows=group_size(num_features, num_groups, 'num_groups'),
             across_groups=True,
             whitening=whitening,
             T=T,
@@ -69,6 +73,9 @@ class GW(WhiteningNorm):
 
 class IW(WhiteningNorm):
     r"""Instance Whitening: groups of channels, by each sample alone.
+
+    The ``iw`` of :class:`~.switchable.SW` (`paper
+    <https://arxiv.org/abs/1904.09739>`__) on its own:
 
     .. math::
         y_n = \gamma\, (\Sigma_n + \epsilon I)^{-1/2} (x_n - \mu_n) + \beta
@@ -94,6 +101,7 @@ class IW(WhiteningNorm):
 
     Examples::
 
+        >>> import torch
         >>> y = IW(64)(torch.randn(2, 64, 50, 80))
     """
 
@@ -110,7 +118,7 @@ class IW(WhiteningNorm):
         one_of(whitening, ('itn', 'zca'), 'whitening')
         spec = NormSpec(
             ('iw',),
-            num_rows=rows_of(num_features, num_pergroup, 'num_pergroup'),
+            num_rows=group_size(num_features, num_pergroup, 'num_pergroup'),
             whitening=whitening,
             T=T,
             eps=eps,
@@ -119,9 +127,11 @@ class IW(WhiteningNorm):
 
 
 class BW(WhiteningNorm):
-    r"""Decorrelated Batch Normalization (DBN algorithm 1).
+    r"""Decorrelated Batch Normalization.
 
-    Whitens groups of channels by the covariance of the batch:
+    From the paper `Decorrelated Batch Normalization
+    <https://arxiv.org/abs/1804.08450>`__ (DBN, algorithm 1). Whitens groups
+    of channels by the covariance of the batch:
 
     .. math::
         y = \gamma\, (\Sigma + \epsilon I)^{-1/2} (x - \mu) + \beta
@@ -156,6 +166,7 @@ class BW(WhiteningNorm):
 
     Examples::
 
+        >>> import torch
         >>> y = BW(64)(torch.randn(8, 64, 28, 28))
     """
 
@@ -174,7 +185,7 @@ class BW(WhiteningNorm):
         one_of(running, ('matrix', 'cov'), 'running')
         spec = NormSpec(
             ('bw',),
-            num_rows=rows_of(num_features, num_pergroup, 'num_pergroup'),
+            num_rows=group_size(num_features, num_pergroup, 'num_pergroup'),
             whitening=whitening,
             T=T,
             eps=eps,
@@ -186,13 +197,18 @@ class BW(WhiteningNorm):
 class SyncBW(SyncStatistics, BW):
     """:class:`BW` whose statistics span all processes.
 
-    Mean and covariance are those of :class:`~.switchable.SyncSW`'s ``bw``:
-    weighted by each process's elements, in one all-reduce forward and one
-    backward. Outside a process group, and in evaluation, it is :class:`BW`.
+    :class:`~.base.SyncStatistics` says how.
 
     Args:
+        num_features: C, channels of the input.
+        eps: as in :class:`BW`, like those that follow.
+        momentum: weight of a batch in the running statistics.
+        affine: learn ``weight`` and ``bias``.
+        num_pergroup: channels that are whitened together.
+        T: Newton iterations of ``itn``.
+        whitening: ``zca``, ``itn`` or ``pca``.
+        running: what evaluation uses, ``matrix`` or ``cov``.
         process_group: processes that share statistics; None for all.
-        others: as :class:`BW`.
 
     Shape:
         - Input, output: as :class:`BW`; N may differ between processes.
@@ -203,13 +219,41 @@ class SyncBW(SyncStatistics, BW):
 
     Examples::
 
+        >>> import torch
         >>> norm_cfg = dict(type='SyncBW')
         >>> y = SyncBW(64)(torch.randn(8, 64, 28, 28))
     """
 
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        num_pergroup: int = 16,
+        T: int = 5,
+        whitening: str = 'zca',
+        running: str = 'matrix',
+        process_group: dist.ProcessGroup | None = None,
+    ) -> None:
+        super().__init__(
+            num_features,
+            eps,
+            momentum,
+            affine,
+            num_pergroup,
+            T,
+            whitening,
+            running,
+        )
+        self.process_group = process_group
+
 
 class ItN(BW):
     r"""Iterative Normalization: :class:`BW` by Newton iterations.
+
+    From the paper `Iterative Normalization: Beyond Standardization towards
+    Efficient Whitening <https://arxiv.org/abs/1904.03441>`__ (ItN):
 
     .. math::
         y = \gamma\, \frac{P_T}{\sqrt{\mathrm{tr} \Sigma}}
@@ -221,8 +265,14 @@ class ItN(BW):
     eigendecomposition.
 
     Args:
-        whitening: ``itn`` unless another is asked for.
-        others: as :class:`BW`.
+        num_features: C, channels of the input.
+        eps: as in :class:`BW`, like those that follow.
+        momentum: weight of a batch in the running statistics.
+        affine: learn ``weight`` and ``bias``.
+        num_pergroup: channels that are whitened together.
+        T: Newton iterations of ``itn``.
+        whitening: ``zca``, ``itn`` or ``pca``.
+        running: what evaluation uses, ``matrix`` or ``cov``.
 
     Shape:
         - Input, output: as :class:`BW`.
@@ -232,25 +282,48 @@ class ItN(BW):
 
     Examples::
 
+        >>> import torch
         >>> y = ItN(64, T=5)(torch.randn(8, 64, 28, 28))
     """
 
     def __init__(
-        self, num_features: int, *args, whitening: str = 'itn', **kwargs
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        num_pergroup: int = 16,
+        T: int = 5,
+        whitening: str = 'itn',
+        running: str = 'matrix',
     ) -> None:
-        super().__init__(num_features, *args, whitening=whitening, **kwargs)
+        super().__init__(
+            num_features,
+            eps,
+            momentum,
+            affine,
+            num_pergroup,
+            T,
+            whitening,
+            running,
+        )
 
 
 class SyncItN(SyncStatistics, ItN):
     """:class:`ItN` whose statistics span all processes.
 
-    Mean and covariance are those of :class:`~.switchable.SyncSW`'s ``bw``:
-    weighted by each process's elements, in one all-reduce forward and one
-    backward. Outside a process group, and in evaluation, it is :class:`ItN`.
+    :class:`~.base.SyncStatistics` says how.
 
     Args:
+        num_features: C, channels of the input.
+        eps: as in :class:`ItN`, like those that follow.
+        momentum: weight of a batch in the running statistics.
+        affine: learn ``weight`` and ``bias``.
+        num_pergroup: channels that are whitened together.
+        T: Newton iterations of ``itn``.
+        whitening: ``zca``, ``itn`` or ``pca``.
+        running: what evaluation uses, ``matrix`` or ``cov``.
         process_group: processes that share statistics; None for all.
-        others: as :class:`ItN`.
 
     Shape:
         - Input, output: as :class:`ItN`; N may differ between processes.
@@ -261,6 +334,31 @@ class SyncItN(SyncStatistics, ItN):
 
     Examples::
 
+        >>> import torch
         >>> norm_cfg = dict(type='SyncItN')
         >>> y = SyncItN(64)(torch.randn(8, 64, 28, 28))
     """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        num_pergroup: int = 16,
+        T: int = 5,
+        whitening: str = 'itn',
+        running: str = 'matrix',
+        process_group: dist.ProcessGroup | None = None,
+    ) -> None:
+        super().__init__(
+            num_features,
+            eps,
+            momentum,
+            affine,
+            num_pergroup,
+            T,
+            whitening,
+            running,
+        )
+        self.process_group = process_group
