@@ -10,8 +10,8 @@ from whiten_plugins.checkpoints.conversion import (
     LAYOUTS,
     OURS,
     convert_checkpoint,
-    print_report,
 )
+from whiten_plugins.cli.conversion import print_report
 
 
 def main() -> None:

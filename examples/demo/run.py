@@ -12,6 +12,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.registry import MODELS
 from mmengine.runner import Runner, find_latest_checkpoint
 from rich.console import Console
 from rich.table import Table
@@ -180,7 +181,8 @@ def _evaluate(
 def _report(
     demo: Demo, cfg: Config, work_dir: Path, console: Console
 ) -> Path | None:
-    if demo.norm.removeprefix('Sync') not in ('SN', 'SW'):
+    kind = MODELS.get(demo.norm)
+    if not getattr(kind, 'has_ratios', False):
         console.print(f'      {demo.norm} has none: it mixes no statistics')
         return None
     out = work_dir / 'ratios'

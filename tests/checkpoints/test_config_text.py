@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from whiten_plugins.checkpoints.config_text import find_settings, settings_of
+from whiten_plugins.checkpoints.config_text import find_norms, norms_of
 
 DETECTOR = dict(
     type='MaskRCNN',
@@ -25,9 +25,9 @@ def _pretty(model):
     return Config(dict(model=model, lr=0.1)).pretty_text
 
 
-def test_settings_of_an_mmengine_config():
-    settings = find_settings(_pretty(DETECTOR))
-    assert [(s.owner, s.type, s.stats, s.hard) for s in settings] == [
+def test_norms_of_an_mmengine_config():
+    norms = find_norms(_pretty(DETECTOR))
+    assert [(s.owner, s.type, s.stats, s.hard) for s in norms] == [
         (('backbone',), 'SN', ('ln', 'in'), False),
         (('neck',), 'SW', ('bw', 'iw', 'bn', 'in', 'ln'), False),
         (('roi_head', 'bbox_head', '0'), 'SN', ('in', 'ln'), True),
@@ -42,26 +42,26 @@ def test_settings_of_an_mmengine_config():
     ],
 )
 def test_nearest_setting_counts(layer, stats):
-    settings = find_settings(_pretty(DETECTOR))
-    (setting,) = settings_of(layer, 'SN', 2, settings)
+    norms = find_norms(_pretty(DETECTOR))
+    (setting,) = norms_of(layer, 2, None, norms)
     assert setting.stats == stats
 
 
-def test_settings_elsewhere_count_if_none_is_near():
-    settings = find_settings(_pretty(DETECTOR))
-    found = settings_of('teacher.bn1', 'SN', 2, settings)
-    assert found == [settings[0], settings[2]]
+def test_norms_elsewhere_count_if_none_is_near():
+    norms = find_norms(_pretty(DETECTOR))
+    found = norms_of('teacher.bn1', 2, None, norms)
+    assert found == [norms[0], norms[2]]
 
 
 def test_setting_must_fit_type_and_number_of_statistics():
-    settings = find_settings(_pretty(DETECTOR))
-    assert settings_of('neck.convs.0.bn', 'SW', 2, settings) == []
-    assert settings_of('neck.convs.0.bn', 'SN', 3, settings) == []
+    norms = find_norms(_pretty(DETECTOR))
+    assert norms_of('neck.convs.0.bn', 2, 'running_cov', norms) == []
+    assert norms_of('neck.convs.0.bn', 3, 'running_var', norms) == []
 
 
 def test_defaults_of_the_layers():
     text = _pretty({'a': dict(type='SN'), 'b': dict(type='SyncSW')})
-    stats = [setting.stats for setting in find_settings(text)]
+    stats = [setting.stats for setting in find_norms(text)]
     assert stats == [('in', 'ln', 'bn'), ('bw', 'iw')]
 
 
@@ -81,8 +81,8 @@ def test_defaults_of_the_layers():
         "model = dict(a=dict(type='SW', sw_type=4))",
     ],
 )
-def test_text_without_usable_settings(text):
-    assert find_settings(text) == []
+def test_text_without_usable_norms(text):
+    assert find_norms(text) == []
 
 
 def test_text_is_not_executed(tmp_path):
@@ -91,6 +91,6 @@ def test_text_is_not_executed(tmp_path):
         f"open({str(victim)!r}, 'w')\n"
         f"model = dict(a=dict(type='SN', hard=open({str(victim)!r}, 'w')))"
     )
-    (setting,) = find_settings(text)
+    (setting,) = find_norms(text)
     assert not setting.hard
     assert not victim.exists()

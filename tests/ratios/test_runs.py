@@ -6,7 +6,7 @@ import pytest
 
 from whiten_plugins.checkpoints.reading import CheckpointError
 from whiten_plugins.ratios import read_run
-from whiten_plugins.ratios.runs import arrange
+from whiten_plugins.ratios.runs import in_forward_order
 
 from .synthetic import (
     DETECTOR,
@@ -112,7 +112,9 @@ def test_files_that_do_not_say_when(tmp_path):
 
 def test_layers_are_arranged_by_the_forward_pass(tmp_path):
     run = read_run(training(tmp_path, names=['a.bn', 'b.bn', 'c.bn']))
-    arranged = arrange(run, {'c.bn': 7, 'a.bn': 'image', 'b.bn': None})
+    arranged = in_forward_order(
+        run, {'c.bn': 7, 'a.bn': 'image', 'b.bn': None}
+    )
     for before, after in zip(run.snapshots, arranged.snapshots):
         found = [(item.name, item.receptive_field) for item in after.layers]
         assert found == [('c.bn', 7), ('a.bn', 'image'), ('b.bn', None)]
@@ -122,13 +124,13 @@ def test_layers_are_arranged_by_the_forward_pass(tmp_path):
 
 def test_backbone_of_a_classifier_is_found_in_a_detector(tmp_path):
     run = read_run(save(tmp_path / 'r50.pth', network(['bn1'])))
-    (found,) = arrange(run, {'backbone.bn1': 7}).layers
+    (found,) = in_forward_order(run, {'backbone.bn1': 7}).layers
     assert (found.name, found.receptive_field) == ('bn1', 7)
 
 
 def test_layers_that_do_not_run_stand_last_with_a_note(tmp_path):
     run = read_run(save(tmp_path / 'x.pth', network(['a.bn', 'b.bn'])))
-    arranged = arrange(run, {'b.bn': 3})
+    arranged = in_forward_order(run, {'b.bn': 3})
     assert [item.name for item in arranged.layers] == ['b.bn', 'a.bn']
     assert arranged.notes[0].endswith('stand last: a.bn.')
 
@@ -136,4 +138,4 @@ def test_layers_that_do_not_run_stand_last_with_a_note(tmp_path):
 def test_config_of_another_network(tmp_path):
     run = read_run(save(tmp_path / 'x.pth', network(['a.bn'])))
     with pytest.raises(CheckpointError, match='has a.bn, the config z.gn'):
-        arrange(run, {'z.gn': 3})
+        in_forward_order(run, {'z.gn': 3})

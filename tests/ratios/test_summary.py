@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from whiten_plugins.checkpoints.layer_ratios import LayerRatios
+from whiten_plugins.ratios.layers import LayerRatios
 from whiten_plugins.ratios.summary import (
     average,
     averages_by_part,

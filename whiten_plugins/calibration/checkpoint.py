@@ -10,6 +10,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import weights_to_cpu
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,7 +24,7 @@ from torch import nn
 from torch.utils.data import BatchSampler, DataLoader
 
 from ..checkpoints.reading import Checkpoint, CheckpointError, load_checkpoint
-from ..checkpoints.writing import save_derived
+from ..checkpoints.writing import save_weights
 from ..runner import build_runner
 from ..utils.files import check_free
 from ..utils.model_wrappers import unwrap_model
@@ -76,8 +77,8 @@ def calibrate_checkpoint(
         batches = _with_progress(loader, num_images, console or Console())
         done = batch_average(model, batches, seed=seed)
     if is_main_process():
-        weights = {k: v.cpu() for k, v in model.state_dict().items()}
-        save_derived(weights, source.meta, out)
+        weights = weights_to_cpu(model.state_dict())
+        save_weights(weights, source.meta, out)
     return done
 
 

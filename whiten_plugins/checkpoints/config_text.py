@@ -1,54 +1,53 @@
-"""Find the SN and SW settings in the config text of a checkpoint.
+"""Find norms that learn ratios in the config text of a checkpoint.
 
-A state dict holds ratios but not the names of their statistics, nor whether
-the layer was hard; the config does. Its text is Python from an untrusted
-file, so it is read as literals and never executed.
+A state dict that does not describe its norms holds ratios, but neither the
+names of their statistics nor whether the layer was hard; the config may. Its
+text is Python from an untrusted file, so it is read as literals and never
+executed.
 """
 
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import permutations
 from typing import Any
 
-from ..norms.switchable import SN_STATS, SW_STATS
+import torch
+from mmengine.registry import MODELS
 
-_KNOWN = {
-    'SN': [
-        order for count in (1, 2, 3) for order in permutations(SN_STATS, count)
-    ],
-    'SW': list(SW_STATS.values()),
-}
+from ..norms.base import WhiteningNorm
 
 
 @dataclass(frozen=True)
-class NormSetting:
-    """One ``dict(type='SN', ...)`` or ``dict(type='SW', ...)`` of a model.
+class ConfiguredNorm:
+    """One ``dict(type='SN', ...)`` or the like of a model.
 
     Attributes:
         owner: attribute path of the module it was given
             to, e.g. ``('roi_head', 'bbox_head')``.
-        type: 'SN' or 'SW', also for their Sync versions.
+        type: its type, of a Sync norm the local one.
         stats: its statistics in the order of the logits.
         hard: whether only the largest ratio counts.
+        buffer: the buffer with its running variances, covariances or
+            whitening matrices; None where it keeps none.
     """
 
     owner: tuple[str, ...]
     type: str
     stats: tuple[str, ...]
     hard: bool
+    buffer: str | None
 
 
-def find_settings(config: str | None) -> list[NormSetting]:
-    """List the SN and SW settings of a config's ``model``.
+def find_norms(config: str | None) -> list[ConfiguredNorm]:
+    """List the norms with ratios in a config's ``model``.
 
     Args:
         config: python text as mmengine's
             `Config.pretty_text` writes it.
 
     Returns:
-        list[NormSetting]: In the order of the text; empty where there is no
-        config or it is not such text.
+        list[ConfiguredNorm]: In the order of the text; empty where there is
+        no config or it is not such text.
     """
     try:
         models = [
@@ -62,29 +61,33 @@ def find_settings(config: str | None) -> list[NormSetting]:
         return []
 
 
-def settings_of(
-    layer: str, kind: str, num_stats: int, settings: list[NormSetting]
-) -> list[NormSetting]:
-    """The settings that may have built a layer.
+def norms_of(
+    layer: str,
+    num_stats: int,
+    buffer: str | None,
+    norms: list[ConfiguredNorm],
+) -> list[ConfiguredNorm]:
+    """Return the norms of a config that may have built a layer.
 
     Args:
         layer: name of the layer in the network.
-        kind: 'SN' or 'SW'.
         num_stats: how many statistics it mixes.
-        settings: those of the network's config.
+        buffer: the buffer with its running variances, covariances or
+            whitening matrices; None where it keeps none.
+        norms: those of the network's config.
 
     Returns:
-        list[NormSetting]: Those of this kind and number of statistics that
-        were given to the innermost module around the layer; one, unless the
-        config is ambiguous or says nothing.
+        list[ConfiguredNorm]: Those with this number of statistics and this
+        buffer that were given to the innermost module around the layer;
+        one, unless the config is ambiguous or says nothing.
     """
     components = tuple(layer.split('.'))
-    nearest: dict[int, list[NormSetting]] = {}
-    for setting in settings:
-        if (setting.type, len(setting.stats)) == (kind, num_stats):
-            inside = components[: len(setting.owner)] == setting.owner
-            depth = len(setting.owner) if inside else -1
-            nearest.setdefault(depth, []).append(setting)
+    nearest: dict[int, list[ConfiguredNorm]] = {}
+    for norm in norms:
+        if (len(norm.stats), norm.buffer) == (num_stats, buffer):
+            inside = components[: len(norm.owner)] == norm.owner
+            depth = len(norm.owner) if inside else -1
+            nearest.setdefault(depth, []).append(norm)
     return nearest[max(nearest)] if nearest else []
 
 
@@ -104,18 +107,36 @@ def _literal(node: ast.expr) -> Any:
     return node.value if isinstance(node, ast.Constant) else None
 
 
-def _walk(value: Any, path: tuple[str, ...]) -> Iterator[NormSetting]:
+def _walk(value: Any, path: tuple[str, ...]) -> Iterator[ConfiguredNorm]:
     if isinstance(value, tuple):
         value = {str(index): item for index, item in enumerate(value)}
     if not isinstance(value, dict):
         return
-    kind = str(value.get('type')).rsplit('.', 1)[-1].removeprefix('Sync')
-    stats = ()
-    if kind == 'SN':
-        stats = value.get('stats', SN_STATS)
-    elif kind == 'SW' and isinstance(value.get('sw_type', 2), int):
-        stats = SW_STATS.get(value.get('sw_type', 2), ())
-    if stats in _KNOWN.get(kind, ()):
-        yield NormSetting(path[:-1], kind, stats, value.get('hard') is True)
+    norm = _build(value)
+    if norm is not None and norm.has_ratios:
+        described = norm.description
+        yield ConfiguredNorm(
+            path[:-1],
+            described.type,
+            described.spec.stats,
+            described.spec.hard,
+            norm.covariance_buffer,
+        )
     for key, item in value.items():
         yield from _walk(item, (*path, str(key)))
+
+
+def _build(cfg: dict[str, Any]) -> WhiteningNorm | None:
+    """The norm that a dict describes, of one channel and without storage."""
+    name = str(cfg.get('type')).rsplit('.', 1)[-1]
+    kind = MODELS.module_dict.get(name)
+    if not (isinstance(kind, type) and issubclass(kind, WhiteningNorm)):
+        return None
+    unused = ('type', 'requires_grad', 'num_features')
+    arguments = {k: v for k, v in cfg.items() if k not in unused}
+    arguments = {k: v for k, v in arguments.items() if v is not None}
+    try:
+        with torch.device('meta'):
+            return kind(num_features=1, **arguments)
+    except Exception:  # arguments from a file may be anything
+        return None

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ..norms.description import METADATA_KEY
 from ..utils.files import check_free
-from .layer_ratios import LayerRatios, read_layers
-from .reading import CheckpointError, load_checkpoint
-from .writing import save_derived
+from .norm_layers import LOGITS, NormLayer, read_ratio_layers
+from .reading import load_checkpoint, module_metadata, with_metadata
+from .writing import save_weights
 
 GAP = 1000.0
 """exp(-GAP) is 0 in float64 too: the softmax is one-hot, its gradient 0."""
@@ -26,12 +27,12 @@ class Hardened:
     """What became hard.
 
     Attributes:
-        layers: the layers with their ratios of now, in network order.
+        layers: the layers as they are now, in network order.
         ties: ``layer.mean_weight`` and the like whose largest logit was not
             alone; the first statistic was taken.
     """
 
-    layers: list[LayerRatios]
+    layers: list[NormLayer]
     ties: list[str]
 
 
@@ -55,10 +56,11 @@ def harden_logits(logits: Tensor) -> Tensor:
 def harden_checkpoint(
     checkpoint: str | Path, out: str | Path, *, overwrite: bool = False
 ) -> Hardened:
-    """Write a checkpoint whose SN and SW layers have one-hot ratios.
+    """Write a checkpoint whose layers have one-hot ratios.
 
-    Only the ratio logits differ from those of ``checkpoint``; keys and
-    shapes are the same. What is no weight is left out, but for ``meta``.
+    Only the ratio logits differ from those of ``checkpoint``, and layers
+    that describe themselves call themselves hard; keys and shapes are the
+    same. What is no weight is left out, but for ``meta``.
 
     Args:
         checkpoint: training checkpoint or state dict.
@@ -66,25 +68,27 @@ def harden_checkpoint(
         overwrite: replace ``out`` if it is there already.
 
     Raises:
-        CheckpointError: if ``checkpoint`` cannot be read or has no SN or SW
-            layer, or one with logits that are not finite.
+        CheckpointError: if ``checkpoint`` cannot be read or has no layer
+            that learns ratios, or one with logits that are not finite.
         OSError: if ``out`` cannot be written or is not to be overwritten.
     """
     out = Path(out)
     check_free([out], overwrite, Path(checkpoint))
     source = load_checkpoint(checkpoint)
     weights, ties = dict(source.state_dict), []
-    for layer in read_layers(source):
-        for name in ('mean_weight', 'var_weight'):
-            key = f'{layer.name}.{name}'
-            if key not in weights:
+    metadata = module_metadata(source.state_dict)
+    for layer in read_ratio_layers(source):
+        for name in LOGITS:
+            if name not in layer.tensors:
                 continue  # tied
+            key = f'{layer.name}.{name}'.lstrip('.')
             logits = weights[key]
-            if not logits.dtype.is_floating_point:
-                raise CheckpointError(f'{checkpoint}: {key} is {logits.dtype}')
             largest = logits.amax(-1, keepdim=True)
             if ((logits == largest).sum(-1) > 1).any():
                 ties.append(key)
             weights[key] = harden_logits(logits)
-    save_derived(weights, source.meta, out)
-    return Hardened(read_layers(load_checkpoint(out)), ties)
+        if layer.described:
+            own = metadata[layer.name]
+            own[METADATA_KEY] = {**own[METADATA_KEY], 'hard': True}
+    save_weights(with_metadata(weights, metadata), source.meta, out)
+    return Hardened(read_ratio_layers(load_checkpoint(out)), ties)

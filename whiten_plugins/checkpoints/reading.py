@@ -1,9 +1,12 @@
 """Read the weights and the config text of a checkpoint that nobody vouched
 for: nothing in the file is executed, and only what is used is read."""
 
+from __future__ import annotations
+
 import re
 import warnings
 import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +16,11 @@ import torch
 from torch import Tensor
 
 from ..integration import safe_globals
+
+# What data parallelism and torch.compile put into the names of modules.
+_WRAPPERS = re.compile(
+    r'^(?:(?:module|_orig_mod)(?:\.|$))+|(?<=\.)_orig_mod(?:\.|$)'
+)
 
 
 class CheckpointError(ValueError):
@@ -25,12 +33,14 @@ class PickleRefusedError(CheckpointError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What the ratio report needs of a checkpoint file.
+    """What is used of a checkpoint file.
 
     Attributes:
         path: the file.
-        state_dict: the weights, in the order of the
-            file, without the ``module.`` of data-parallel wrappers.
+        state_dict: the weights, in the order of the file, with the metadata
+            of their modules, as a module's ``state_dict()`` has them; names
+            are without the ``module.`` of data-parallel wrappers and the
+            ``_orig_mod.`` of compiled modules.
         meta: what the file says about itself.
     """
 
@@ -75,11 +85,17 @@ def load_checkpoint(
         if isinstance(content.get(key), Mapping):
             state_dict = content[key]
             break
-    weights = {
-        str(key).removeprefix('module.'): value
-        for key, value in state_dict.items()
-        if isinstance(value, Tensor)
-    }
+    weights = with_metadata(
+        {
+            _unwrapped(str(key)): value
+            for key, value in state_dict.items()
+            if isinstance(value, Tensor)
+        },
+        {
+            _unwrapped(name): entries
+            for name, entries in module_metadata(state_dict).items()
+        },
+    )
     if not weights:
         raise CheckpointError(
             f"{path}: no tensors found in it, nor under 'state_dict' or "
@@ -87,6 +103,35 @@ def load_checkpoint(
         )
     meta = content.get('meta')
     return Checkpoint(path, weights, meta if isinstance(meta, Mapping) else {})
+
+
+def module_metadata(state_dict: Mapping) -> dict[str, dict[str, Any]]:
+    """Return what a state dict says of its modules besides tensors.
+
+    Whatever a file has there that is not of this form is left out; what the
+    entries hold is as trustworthy as the file.
+    """
+    found = getattr(state_dict, '_metadata', None)
+    if not isinstance(found, Mapping):
+        return {}
+    return {
+        str(name): {str(key): value for key, value in entries.items()}
+        for name, entries in found.items()
+        if isinstance(entries, Mapping)
+    }
+
+
+def with_metadata(
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, Mapping[str, Any]]
+) -> OrderedDict[str, Tensor]:
+    """Return a state dict of tensors and of the metadata of its modules."""
+    state_dict = OrderedDict(tensors)
+    state_dict._metadata = OrderedDict(metadata)  # type: ignore[attr-defined]
+    return state_dict
+
+
+def _unwrapped(name: str) -> str:
+    return _WRAPPERS.sub('', name).rstrip('.')
 
 
 def _load(path: Path, trust_pickle: bool) -> Any:

@@ -11,18 +11,21 @@ import torch
 from torch import Tensor
 
 from ..utils.files import write_files
+from .reading import module_metadata, with_metadata
 
 
-def save_derived(
+def save_weights(
     weights: Mapping[str, Tensor], meta: Mapping[str, Any], out: Path
 ) -> None:
     """Write weights as mmengine does: the file is complete or not there.
 
-    There is no optimizer in it, whose state belongs to the weights as they
-    were: it is for evaluation and ``load_from``, not to be resumed.
+    The metadata of a state dict's modules are kept. There is no optimizer in
+    it, whose state belongs to the weights as they were: it is for evaluation
+    and ``load_from``, not to be resumed.
 
     Raises:
         OSError: if it cannot be written.
     """
-    content = {'meta': dict(meta), 'state_dict': dict(weights)}
+    state_dict = with_metadata(weights, module_metadata(weights))
+    content = {'meta': dict(meta), 'state_dict': state_dict}
     write_files({out: partial(torch.save, content)})

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..checkpoints.layer_ratios import LayerRatios
+from .layers import LayerRatios
 from .runs import Run, Snapshot
 from .summary import (
     MOMENTS,

@@ -37,7 +37,7 @@ class HistoryLayer:
 
     Attributes:
         name: name of the module in the network.
-        type: 'SN' or 'SW', also for their Sync versions.
+        type: its type, of a Sync norm the local one.
         stats: the statistics, in the order of the ratios.
     """
 

@@ -15,7 +15,6 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ..analysis.layer_names import network_order
-from ..checkpoints.layer_ratios import LayerRatios
 from ..norms.base import WhiteningNorm
 from ..ops import importance_ratios
 from ..utils.model_wrappers import unwrap_model
@@ -26,12 +25,13 @@ from .history import (
     append_snapshot,
     start_history,
 )
+from .layers import LayerRatios
 from .summary import MOMENTS, averages_by_part
 
 
 @HOOKS.register_module()
 class RatioHook(Hook):
-    """Follows the importance ratios of SN and SW layers through a training.
+    """Follows the importance ratios of layers through a training.
 
     Before the first iteration, every ``interval`` iterations and after the
     last one it
@@ -84,9 +84,7 @@ class RatioHook(Hook):
             )
             return
         self._layers = [
-            HistoryLayer(
-                name, type(norm).__name__.removeprefix('Sync'), norm.stats
-            )
+            HistoryLayer(name, norm.description.type, norm.stats)
             for name, norm in self._norms.items()
         ]
         moved = start_history(self._file, self._layers, runner.iter)

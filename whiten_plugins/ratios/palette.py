@@ -33,6 +33,12 @@ STYLES = {
     'stat1': Style('of the 1st logit', '#4A4A4A', 'white', 'solid', 'circle'),
     'stat2': Style('of the 2nd logit', '#8C8C8C', 'white', 'dash', 'square'),
     'stat3': Style('of the 3rd logit', '#CFCFCF', 'black', 'dot', 'diamond'),
+    'stat4': Style(
+        'of the 4th logit', '#6E6E6E', 'white', 'longdash', 'triangle-up'
+    ),
+    'stat5': Style(
+        'of the 5th logit', '#AEAEAE', 'black', 'dashdot', 'triangle-down'
+    ),
     'divergence': Style('divergence', '#6B6B6B', 'white', 'solid', 'circle'),
 }
 COLORS = {stat: style.color for stat, style in STYLES.items()}

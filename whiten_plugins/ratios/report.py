@@ -13,7 +13,7 @@ from ..utils.files import check_free, write_files
 from .charts import make_figures, static
 from .files import to_csv, to_json
 from .page import render
-from .runs import Run, arrange, read_run
+from .runs import Run, in_forward_order, read_run
 from .table import print_changes, print_run
 
 FORMATS = ('html', 'png', 'svg', 'csv', 'json')
@@ -68,7 +68,7 @@ def write_report(
     runs = [read_run(path) for path in checkpoints]
     if config is not None:
         fields = trace_forward(config)
-        runs = [arrange(run, fields) for run in runs]
+        runs = [in_forward_order(run, fields) for run in runs]
     contents = _contents(runs, formats)
     files = [folder / name for name in contents]
     check_free(files, overwrite, file_name='folder')

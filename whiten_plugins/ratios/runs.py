@@ -1,5 +1,7 @@
 """A run: the ratios of one checkpoint, or of a whole training."""
 
+from __future__ import annotations
+
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,9 +10,10 @@ from math import isfinite
 from pathlib import Path
 
 from ..analysis.layer_names import common_name, network_order
-from ..checkpoints.layer_ratios import UNNAMED, LayerRatios, read_layers
+from ..checkpoints.norm_layers import UNNAMED
 from ..checkpoints.reading import CheckpointError, load_checkpoint
 from .history import FILE_NAME, HistoryLayer, read_history
+from .layers import LayerRatios, read_layers
 
 _SNAPSHOT = re.compile(r'(epoch|iter)_(\d+)\.pth')
 
@@ -20,7 +23,7 @@ class Snapshot:
     """The ratios of a network at one point of its training.
 
     Attributes:
-        layers: its SN and SW layers in network order.
+        layers: its layers with ratios, in network order.
         iteration: iterations of training so far, if known.
         epoch: epochs of training so far, if known.
         path: the checkpoint; None for an entry of the history.
@@ -81,8 +84,8 @@ def read_run(path: str | Path) -> Run:
         path: an mmengine training checkpoint, a state dict, or a folder.
 
     Raises:
-        CheckpointError: If the file is no checkpoint, has no SN or SW
-            layer, or has logits that are not ratios of either; if a folder
+        CheckpointError: If the file is no checkpoint, has no layer with
+            ratios, or logits that are not those of its layer; if a folder
             holds nothing to read or files of different networks.
         OSError: If a file cannot be read.
     """
@@ -93,13 +96,13 @@ def read_run(path: str | Path) -> Run:
     return Run(path, [snapshot], _unnamed(snapshot.layers))
 
 
-def arrange(run: Run, fields: Mapping[str, int | str | None]) -> Run:
+def in_forward_order(run: Run, fields: Mapping[str, int | str | None]) -> Run:
     """Put the layers of a run into the order of the forward pass.
 
     Args:
         run: the run.
         fields: receptive fields in the order of the forward pass, from
-            `forward.trace_forward`.
+            `analysis.forward_order.trace_forward`.
 
     Returns:
         Run: The same with the layers in that order, each with its field.
@@ -225,8 +228,7 @@ def _history_layer(
     same = known.get(layer.name)
     if same is not None and same.stats == layer.stats:
         return replace(same, **groups)  # a checkpoint tells more of it
-    kind = layer.type.removeprefix('Sync')
-    return LayerRatios(layer.name, kind, layer.stats, **groups)
+    return LayerRatios(layer.name, layer.type, layer.stats, **groups)
 
 
 def _check_same_layers(path: Path, snapshots: Sequence[Snapshot]) -> None:
@@ -244,13 +246,11 @@ def _check_same_layers(path: Path, snapshots: Sequence[Snapshot]) -> None:
 
 def _unnamed(layers: list[LayerRatios]) -> list[str]:
     unnamed = Counter(
-        len(layer.stats)
-        for layer in layers
-        if layer.stats[0].startswith(UNNAMED)
+        (layer.type, len(layer.stats)) for layer in layers if not layer.named
     )
     return [
-        f'{count} SN layer(s) mix {num_stats} statistics, but the checkpoint '
-        f'does not say which: {UNNAMED}1 is that of the first logit, and so '
-        f'on.'
-        for num_stats, count in unnamed.items()
+        f'{count} {kind} layer(s) mix {num_stats} statistics, but the '
+        f'checkpoint does not say which: {UNNAMED}1 is that of the first '
+        f'logit, and so on.'
+        for (kind, num_stats), count in unnamed.items()
     ]

@@ -4,39 +4,56 @@ choices and changes."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ..analysis.layer_names import common_name, locate
+from ..analysis.layer_names import common_name
 from ..analysis.receptive_field import IMAGE, ROI
-from ..checkpoints.layer_ratios import LayerRatios
+from ..checkpoints.averages import (
+    MOMENTS,
+    HasRatios,
+    average_ratios,
+    by_stage,
+    group_layers,
+)
+from .layers import LayerRatios
 
-MOMENTS = ('mean', 'var')
+__all__ = [
+    'FIELD_EDGES',
+    'MOMENTS',
+    'Change',
+    'Groups',
+    'average',
+    'averages_by_part',
+    'by_part',
+    'by_receptive_field',
+    'by_stage',
+    'changed_choices',
+    'changes',
+    'choice',
+    'divergence',
+    'split_choices',
+]
+
 FIELD_EDGES = (49, 99, 199, 299)  # pixels, as SN Fig. 7
 Groups = dict[str, list[LayerRatios]]
 
 
 def average(layers: Sequence[LayerRatios]) -> dict:
-    """Average the ratios over layers, as SN Fig. 1(a).
-
-    A statistic that a layer does not mix counts as 0 there, so averages sum
-    to 1 also where layers are of different types.
+    """Average the ratios and their divergence over layers.
 
     Returns:
         dict: The number of 'layers' and the average ratios 'mean' and 'var',
-        a dict by statistic each, and the average 'divergence'.
+        a dict by statistic each, as
+        :func:`~whiten_plugins.checkpoints.averages.average_ratios` has them,
+        and the average 'divergence'.
     """
-    found: dict = {'layers': len(layers)}
-    stats = dict.fromkeys(stat for layer in layers for stat in layer.stats)
-    for moment in MOMENTS:
-        shares = [getattr(layer, moment) for layer in layers]
-        found[moment] = {
-            stat: sum(share.get(stat, 0.0) for share in shares) / len(layers)
-            for stat in stats
-        }
-    found['divergence'] = sum(map(divergence, layers)) / len(layers)
-    return found
+    return {
+        'layers': len(layers),
+        **average_ratios(layers),
+        'divergence': sum(map(divergence, layers)) / len(layers),
+    }
 
 
 def averages_by_part(layers: Sequence[LayerRatios]) -> dict[str, dict]:
@@ -47,19 +64,13 @@ def averages_by_part(layers: Sequence[LayerRatios]) -> dict[str, dict]:
 
 def by_part(layers: Iterable[LayerRatios]) -> Groups:
     """Group layers by part of the network: 'backbone', 'FPN', …"""
-    return _group(layers, lambda layer: layer.part)
-
-
-def by_stage(layers: Iterable[LayerRatios]) -> Groups:
-    """Group the layers of a residual backbone by depth: 'stem', 'layer1' …;
-    others are left out."""
-    return _group(layers, lambda layer: locate(layer.name)[1])
+    return group_layers(layers, lambda layer: layer.part)
 
 
 def by_receptive_field(layers: Iterable[LayerRatios]) -> Groups:
     """Group layers by the ranges of SN Fig. 7, then those that see a pooled
     image or RoI; layers without a known receptive field are left out."""
-    groups = _group(layers, _field_range)
+    groups = group_layers(layers, _field_range)
     order = [*_field_ranges(), IMAGE, ROI]
     return {name: groups[name] for name in order if name in groups}
 
@@ -78,7 +89,7 @@ def divergence(layer: LayerRatios) -> float:
     return total
 
 
-def choice(layer: LayerRatios) -> tuple[str, str]:
+def choice(layer: HasRatios) -> tuple[str, str]:
     """The hard ratios: the statistic with the largest ratio of the mean and
     that of the variance, the first one where several are largest."""
     return tuple(
@@ -159,16 +170,6 @@ def changes(
         for moment in MOMENTS
     ]
     return sorted(found, key=lambda change: -change.distance)
-
-
-def _group(
-    layers: Iterable[LayerRatios], key: Callable[[LayerRatios], str]
-) -> Groups:
-    groups: Groups = {}
-    for layer in layers:
-        if name := key(layer):
-            groups.setdefault(name, []).append(layer)
-    return groups
 
 
 def _field_ranges() -> list[str]:

@@ -8,20 +8,20 @@ from whiten_plugins.checkpoints.conversion.initial_ratios import (
     KEPT_SHARE,
     start_ratios,
 )
+from whiten_plugins.checkpoints.norm_layers import NormLayer
 from whiten_plugins.norms import SN, SW
-from whiten_plugins.ratios import LayerRatios
 
 LEARNED = torch.tensor([0.5, -1.0, 2.0])
 
 
 def _start(norm, init='uniform', stats=None, mean=LEARNED, var=None):
     """The layer with its start, and how the report puts it."""
-    source, learned = {}, None
+    learned = None
     if stats is not None:
         source = {'mean_weight': mean}
         source |= {} if var is None else {'var_weight': var}
-        learned = LayerRatios('bn1', 'SN', stats, [[]], [[]])
-    start = start_ratios(norm, source, learned, init)
+        learned = NormLayer('bn1', 'SN', stats, False, source)
+    start = start_ratios(norm, learned, init)
     norm.load_state_dict(start.logits, strict=False)
     return norm, start
 

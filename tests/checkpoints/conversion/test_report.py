@@ -9,10 +9,8 @@ from rich.console import Console
 
 from tests.checkpoints.conversion.conftest import SAME_NORMS, tiny
 from tests.checkpoints.conversion.published import Network, checkpoint
-from whiten_plugins.checkpoints.conversion import (
-    convert_checkpoint,
-    print_report,
-)
+from whiten_plugins.checkpoints.conversion import convert_checkpoint
+from whiten_plugins.cli.conversion import print_report
 
 pytest.importorskip('mmdet')
 

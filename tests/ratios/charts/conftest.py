@@ -3,7 +3,7 @@
 import pytest
 
 from whiten_plugins.ratios import read_run
-from whiten_plugins.ratios.runs import arrange
+from whiten_plugins.ratios.runs import in_forward_order
 
 from ..synthetic import DETECTOR, convolution, network, save, training
 
@@ -22,7 +22,9 @@ def one(tmp_path):
         if name == 'backbone.layer1.0.bn3.weight':
             state |= convolution('backbone.layer1.0.conv3', 1)
         state[name] = value
-    return arrange(read_run(save(tmp_path / 'one.pth', state)), FIELDS)
+    return in_forward_order(
+        read_run(save(tmp_path / 'one.pth', state)), FIELDS
+    )
 
 
 @pytest.fixture
@@ -37,4 +39,4 @@ def other(tmp_path):
 def trained(tmp_path):
     """A training with seven snapshots."""
     folder = training(tmp_path / 'trained', times=range(10, 80, 10))
-    return arrange(read_run(folder), FIELDS)
+    return in_forward_order(read_run(folder), FIELDS)

@@ -7,7 +7,7 @@ import pytest
 from whiten_plugins.ratios.charts.layout import (
     HEADING_EM,
     MIN_PITCH,
-    arrange,
+    lay_out_bars,
 )
 
 
@@ -23,7 +23,7 @@ def test_gaps_set_stages_and_parts_apart():
         ('backbone', 'layer2', 'd'),
         ('neck', '', 'e'),
     ]
-    layout = arrange([place for place in places for _ in range(9)])
+    layout = lay_out_bars([place for place in places for _ in range(9)])
     inside, stage, part = (
         steps(layout)[0],
         steps(layout)[17],
@@ -43,7 +43,7 @@ def test_every_heading_has_room(count):
         (part, '', 'conv')
         for part in ('RPN head', 'Box head', 'Decode head', 'Auxiliary head')
     ]
-    layout = arrange(places)
+    layout = lay_out_bars(places)
     assert layout.pitch >= MIN_PITCH
     for heading in layout.parts:
         room = (heading.end - heading.start) * layout.pitch
@@ -53,5 +53,5 @@ def test_every_heading_has_room(count):
 
 
 def test_long_labels_stand_upright():
-    assert arrange([('', '', 'lateral_convs.0')] * 9).upright
-    assert not arrange([('', '', 'all')] * 9, max_pitch=0.9).upright
+    assert lay_out_bars([('', '', 'lateral_convs.0')] * 9).upright
+    assert not lay_out_bars([('', '', 'all')] * 9, max_pitch=0.9).upright

@@ -9,7 +9,6 @@ from .convert import convert_checkpoint
 from .errors import ConversionError
 from .initial_ratios import INIT_RATIOS
 from .layouts import LAYOUTS, OURS
-from .report import print_report
 
 __all__ = [
     'INIT_RATIOS',
@@ -17,5 +16,4 @@ __all__ = [
     'OURS',
     'ConversionError',
     'convert_checkpoint',
-    'print_report',
 ]

@@ -15,10 +15,11 @@ from ...config.building import build_model
 from ...config.errors import ConfigError
 from ...config.loading import load_config
 from ...placement.norm_types import channel_norms
-from ..layer_ratios import UNNAMED, LayerRatios
+from ..norm_layers import NormLayer
+from ..reading import module_metadata, with_metadata
 from .architecture import Architecture, architecture_of, check_fits
 from .errors import ConversionError
-from .layouts import COUNT, State
+from .layouts import COUNT, PublishedNorm, State
 from .norms import NormChange, fit_norm, norm_states
 
 
@@ -44,9 +45,11 @@ class Fitted:
     dropped: list[str] = field(default_factory=list)
 
     @property
-    def kinds(self) -> dict[str, str]:
-        """Types of the norms by module, Sync or not."""
-        return {n.name: n.target.removeprefix('Sync') for n in self.norms}
+    def published(self) -> dict[str, PublishedNorm]:
+        """What a published layout has to hold, by module."""
+        return {
+            n.name: PublishedNorm(n.local_target, n.stats) for n in self.norms
+        }
 
 
 def read_config(path: str | Path) -> tuple[Config, str]:
@@ -94,7 +97,7 @@ def build_backbone(cfg: Config, key: str) -> nn.Module:
 
 def fit_backbone(
     state: Mapping[str, torch.Tensor],
-    learned: Mapping[str, LayerRatios],
+    described: Mapping[str, NormLayer],
     backbone: nn.Module,
     init_ratios: str,
 ) -> Fitted:
@@ -102,7 +105,7 @@ def fit_backbone(
 
     Args:
         state: the source, in our names and shapes.
-        learned: its ratios by module.
+        described: its norms, as far as the checkpoint tells what they are.
         backbone: the config's, with norms as in a new one.
         init_ratios: 'uniform' or 'bn', where ratios start that the source
             does not have.
@@ -123,9 +126,9 @@ def fit_backbone(
                 f"has no norm {name}, which the config's backbone has; its "
                 f'norms are {", ".join(sources)}'
             )
-        ratios = _named(learned.get(name), norm)
+        source = _named(described.get(name), norm)
         own, change = fit_norm(
-            name, sources[name], copy.deepcopy(norm), ratios, init_ratios
+            name, sources[name], copy.deepcopy(norm), source, init_ratios
         )
         fitted |= {f'{name}.{tensor}': value for tensor, value in own.items()}
         changes.append(change)
@@ -141,7 +144,9 @@ def fit_backbone(
         zeros = torch.zeros(target[key].shape) if key in started else None
         fitted[key] = state.get(key, zeros).to(target[key].dtype)
     return Fitted(
-        {key: fitted[key] for key in target},
+        with_metadata(
+            {key: fitted[key] for key in target}, module_metadata(target)
+        ),
         changes,
         list(dict.fromkeys(k.rpartition('.')[0] for k in others)),
         started,
@@ -157,14 +162,13 @@ def _target_architecture(target: State) -> Architecture:
         raise ConfigError(f"the config's backbone {error}") from error
 
 
-def _named(learned: LayerRatios | None, norm: nn.Module) -> LayerRatios | None:
-    """Ratios with the target's names for statistics that the source's file
-    does not name."""
+def _named(source: NormLayer | None, norm: nn.Module) -> NormLayer | None:
+    """The source with the target's names for statistics that its file does
+    not name."""
     stats = getattr(norm, 'stats', ())
-    if learned is None or not learned.stats[0].startswith(UNNAMED):
-        return learned
-    fits = len(stats) == len(learned.stats)
-    return replace(learned, stats=stats) if fits else learned
+    if source is None or source.named or len(stats) != len(source.stats):
+        return source
+    return replace(source, stats=stats)
 
 
 def _check_tensors(state: State, target: State, keys: list[str]) -> None:

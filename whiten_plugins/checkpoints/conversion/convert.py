@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
-from ... import __version__
 from ...utils.files import check_free
-from ..reading import CheckpointError
+from ..reading import CheckpointError, module_metadata, with_metadata
 from .backbone import Fitted, build_backbone, fit_backbone, read_config
+from .caveats import source_caveats, target_caveats
 from .errors import ConversionError
 from .layouts import COUNT, OURS, State, to_published
 from .norms import NormChange, kind_of_state, norm_states
-from .notes import source_notes, target_notes
 from .report import Report
 from .source import Source, read_source, resolve
 from .writing import write_converted
@@ -88,8 +88,12 @@ def convert_checkpoint(
     )
     facts = report.as_dict()
     # Copies, so that neither the map of SRC nor shared memory is saved.
-    weights = {key: value.detach().clone() for key, value in state.items()}
-    meta = {'whiten_plugins_version': __version__, **facts}
+    weights = with_metadata(
+        {key: value.detach().clone() for key, value in state.items()},
+        module_metadata(state) if to == OURS else {},
+    )
+    package = sys.modules[__name__.partition('.')[0]]
+    meta = {'whiten_plugins_version': package.__version__, **facts}
     text = json.dumps(facts, indent=2, ensure_ascii=False) + '\n'
     write_converted({'meta': meta, 'state_dict': weights}, text, files)
     return report
@@ -99,22 +103,24 @@ def _fit(
     found: Source, config: str | Path | None, init_ratios: str
 ) -> tuple[Fitted, list[str]]:
     """The source in the config's backbone, and what a user has to know."""
-    notes = list(source_notes(found))
+    notes = list(source_caveats(found))
     if config is None:
-        return _as_it_is(found.state), notes
+        return _as_it_is(found), notes
     cfg, key = read_config(config)
     backbone = build_backbone(cfg, key)
-    learned = {ratios.name: ratios for ratios in found.learned}
-    fitted = fit_backbone(found.state, learned, backbone, init_ratios)
-    notes += target_notes(found.layout, fitted, backbone, cfg)
+    fitted = fit_backbone(found.state, found.described, backbone, init_ratios)
+    notes += target_caveats(found.layout, fitted, backbone, cfg)
     return fitted, notes
 
 
-def _as_it_is(state: State) -> Fitted:
-    norms = []
+def _as_it_is(found: Source) -> Fitted:
+    state, norms = found.state, []
     for name, tensors in norm_states(state).items():
-        kind = kind_of_state(tensors)
-        norms.append(NormChange(name, kind, kind, list(tensors)))
+        layer = found.described.get(name)
+        kind = kind_of_state(tensors, layer)
+        known = layer and layer.learns_ratios and layer.named
+        stats = layer.stats if known else ()
+        norms.append(NormChange(name, kind, kind, list(tensors), stats=stats))
     names = {norm.name for norm in norms}
     modules = dict.fromkeys(key.rpartition('.')[0] for key in state)
     return Fitted(state, norms, [m for m in modules if m not in names])
@@ -129,4 +135,4 @@ def _published(found: Source, fitted: Fitted, to: str) -> State:
         for key, value in fitted.state.items()
         if not (key in added and key.endswith(COUNT) and value == 0)
     }
-    return to_published(state, fitted.kinds, to)
+    return to_published(state, fitted.published, to)

@@ -1,4 +1,4 @@
-r"""Where the importance ratios of a converted SN or SW layer start.
+r"""Where the importance ratios of a converted layer start.
 
 1. At the source's own, where the layer mixes all of the source's statistics;
    those that the source does not mix share 1 - ``KEPT_SHARE``.
@@ -23,9 +23,8 @@ import torch
 from torch import Tensor
 
 from ...norms.base import WhiteningNorm
-from ..layer_ratios import LayerRatios
+from ..norm_layers import LOGITS, NormLayer
 
-LOGITS = ('mean_weight', 'var_weight')
 INIT_RATIOS = ('uniform', 'bn')
 KEPT_SHARE = 0.999
 
@@ -46,26 +45,19 @@ class RatioStart:
 
 
 def start_ratios(
-    norm: WhiteningNorm,
-    source: dict[str, Tensor],
-    learned: LayerRatios | None,
-    init_ratios: str,
+    norm: WhiteningNorm, learned: NormLayer | None, init_ratios: str
 ) -> RatioStart:
     """The logits that a layer starts with.
 
     Args:
         norm: the layer, with logits as in a new one.
-        source: the state of the norm that it takes the place of.
-        learned: that norm's ratios, which name its statistics; None where it
-            has none.
+        learned: the norm that it takes the place of, if that learned ratios.
         init_ratios: 'uniform' or 'bn'.
     """
     own = norm.state_dict()
     logits = {name: own[name].clone() for name in LOGITS if name in own}
     if learned is not None and set(learned.stats) <= set(norm.stats):
-        found = {
-            name: source.get(name, source['mean_weight']) for name in LOGITS
-        }
+        found = dict(zip(LOGITS, learned.logits))
         if _representable(norm, found):
             return _carried(norm, logits, found, learned.stats)
     batch = batch_statistic(norm.stats)

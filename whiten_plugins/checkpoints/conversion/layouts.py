@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from torch import Tensor
 
+from ...norms.switchable import SN_STATS, SW_STATS
+from ..norm_layers import MATRICES
 from .errors import ConversionError
 
 State = dict[str, Tensor]
@@ -22,8 +25,14 @@ _IMAGE = (1, -1, 1, 1)
 _FLAT_IMAGE = (1, -1, 1)
 _GROUPED = (-1, ROWS, 1)
 
-MATRICES = ('running_cov', 'running_wm')
 COUNT = 'num_batches_tracked'
+
+
+class PublishedNorm(NamedTuple):
+    """A norm to publish: its type and, if known, its ratios' statistics."""
+
+    type: str
+    stats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,8 @@ class Layout:
         tensors: their names of tensors, by ours, where they differ.
         shapes: shapes of tensors that are (C,) with us.
         needs: tensors that all of these norms have.
+        stats: the statistics that their ratios can be of, in this order;
+            the file does not name them.
         mixes: whether plain BatchNorms may stand beside them.
         mark: what tells the layout: a pattern on keys, and the dimensions
             of the tensor or None for any.
@@ -46,6 +57,7 @@ class Layout:
     tensors: Mapping[str, str] = field(default_factory=dict)
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     needs: tuple[str, ...] = ('weight', 'bias')
+    stats: tuple[tuple[str, ...], ...] = ()
     mixes: bool = True
     mark: tuple[str, int | None] | None = None
 
@@ -60,6 +72,7 @@ LAYOUTS = {
         tensors=dict(mean_weight='sw_mean_weight', var_weight='sw_var_weight'),
         shapes=dict(running_mean=_GROUPED),
         needs=('weight', 'bias', 'mean_weight', 'running_mean', 'running_cov'),
+        stats=tuple(SW_STATS.values()),
         mark=(r'\.sw_mean_weight$', 1),
     ),
     'sn': Layout(
@@ -72,6 +85,7 @@ LAYOUTS = {
             running_var=_FLAT_IMAGE,
         ),
         needs=('weight', 'bias', 'mean_weight', 'var_weight'),
+        stats=(SN_STATS, SN_STATS[:2]),
         mixes=False,
         mark=(r'(^|\.)sn\d+\.mean_weight$', 1),
     ),
@@ -180,13 +194,13 @@ def _has_shape(value: Tensor, shape: tuple[int, ...] | None) -> bool:
 
 
 def to_published(
-    state: Mapping[str, Tensor], kinds: Mapping[str, str], name: str
+    state: Mapping[str, Tensor], norms: Mapping[str, PublishedNorm], name: str
 ) -> State:
     """Rename and reshape a state dict of ours to a published layout.
 
     Args:
         state: our state dict.
-        kinds: types of its norms, by module.
+        norms: its norms, by module.
         name: the layout.
 
     Returns:
@@ -196,12 +210,13 @@ def to_published(
         ConversionError: if the layout has no place for one of the norms.
     """
     layout = LAYOUTS[name]
-    for module, kind in kinds.items():
-        _check_norm(module, kind, state, name)
+    for module, norm in norms.items():
+        _check_norm(module, norm, state, name)
+    types = {module: norm.type for module, norm in norms.items()}
     published = {}
     for key, value in state.items():
         module, _, tensor = key.rpartition('.')
-        own = layout.norm != 'BN' and kinds.get(module) == layout.norm
+        own = layout.norm != 'BN' and types.get(module) == layout.norm
         if own and tensor == COUNT:
             continue  # none of the authors' own norms counts
         renamed = _PUBLISHED_STEM.get(module, module)
@@ -224,9 +239,9 @@ def _shape(
 
 
 def _check_norm(
-    module: str, kind: str, state: Mapping[str, Tensor], name: str
+    module: str, norm: PublishedNorm, state: Mapping[str, Tensor], name: str
 ) -> None:
-    layout = LAYOUTS[name]
+    layout, kind = LAYOUTS[name], norm.type
     if kind == 'BN' and layout.mixes:
         return
     if kind != layout.norm:
@@ -241,6 +256,12 @@ def _check_norm(
                 f'--to {name}: {module} has no {tensor}, which every '
                 f'{kind} of this layout has'
             )
+    if norm.stats and norm.stats not in layout.stats:
+        known = ' or '.join(', '.join(stats) for stats in layout.stats)
+        raise ConversionError(
+            f'--to {name}: {module} mixes {", ".join(norm.stats)}, but every '
+            f'{kind} of this layout {known}, in this order'
+        )
     logits = state.get(f'{module}.mean_weight')
     if logits is not None and logits.dim() > 1:
         raise ConversionError(

@@ -9,17 +9,17 @@ BatchNorm's own; :mod:`.initial_ratios` says where the ratios start.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
-from ...norms.base import WhiteningNorm
+from ...norms.base import SyncStatistics, WhiteningNorm
 from ...placement.norm_types import num_channels
-from ..layer_ratios import LayerRatios
+from ..norm_layers import LOGITS, MATRICES, NormLayer
 from .errors import ConversionError
-from .initial_ratios import LOGITS, start_ratios
-from .layouts import COUNT, MATRICES, State
+from .initial_ratios import start_ratios
+from .layouts import COUNT, State
 
 CARRIED, CONVERTED = 'carried over', 'converted'
 FROM_VARIANCES = 'from the variances'
@@ -38,6 +38,8 @@ class NormChange:
         carried: tensors of the target that are the source's.
         started: how the others start, by tensor.
         dropped: tensors of the source that the target has no use for.
+        sync: whether the target shares statistics over processes.
+        stats: the statistics of the target's ratios, in their order.
     """
 
     name: str
@@ -46,11 +48,18 @@ class NormChange:
     carried: list[str] = field(default_factory=list)
     started: dict[str, str] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
+    sync: bool = False
+    stats: tuple[str, ...] = ()
+
+    @property
+    def local_target(self) -> str:
+        """The target's type without the prefix of Sync norms."""
+        return self.target.removeprefix('Sync') if self.sync else self.target
 
     @property
     def action(self) -> str:
         """``CARRIED`` for the source's norm as it was, else ``CONVERTED``."""
-        same = self.source == self.target.removeprefix('Sync')
+        same = self.source == self.local_target
         return CARRIED if same and not self.started else CONVERTED
 
 
@@ -61,11 +70,18 @@ def kind_of_module(norm: nn.Module) -> str:
     return known.get(name, name)
 
 
-def kind_of_state(state: Mapping[str, Tensor]) -> str:
-    """The type of norm that a state of ours belongs to, of those with the
-    same state the one that was published (ItN, not BW; GW, not IW)."""
-    if 'mean_weight' in state:
-        return 'SW' if any(m in state for m in MATRICES) else 'SN'
+def kind_of_state(state: Mapping[str, Tensor], layer: NormLayer | None) -> str:
+    """The type of norm that a state of ours belongs to.
+
+    Of types with the same state it is the one that was published (ItN, not
+    BW; GW, not IW), unless the checkpoint says what it is.
+
+    Args:
+        state: the norm's tensors.
+        layer: the norm, where it is one that the checkpoint tells of.
+    """
+    if layer is not None:
+        return layer.type
     kinds = dict(running_wm='ItN', running_cov='BW', running_var='BN')
     return next((kinds[name] for name in kinds if name in state), 'GW')
 
@@ -88,7 +104,7 @@ def fit_norm(
     name: str,
     state: State,
     norm: nn.Module,
-    learned: LayerRatios | None,
+    source: NormLayer | None,
     init_ratios: str,
 ) -> tuple[State, NormChange]:
     """Fit a norm's state to another norm.
@@ -97,7 +113,7 @@ def fit_norm(
         name: the norm's module, for messages.
         state: the source's, in our names and shapes.
         norm: the target, at its start values; it is changed.
-        learned: the source's importance ratios, if it has any.
+        source: the source's norm, where the checkpoint tells what it is.
         init_ratios: 'uniform' or 'bn', where ratios start that the source
             does not have.
 
@@ -125,16 +141,29 @@ def fit_norm(
     }
     carried = [key for key in start if key in exact]
     if isinstance(norm, WhiteningNorm) and norm.has_ratios:
-        ratios = start_ratios(norm, state, learned, init_ratios)
+        learned = source if source and source.learns_ratios else None
+        ratios = start_ratios(norm, learned, init_ratios)
         fitted |= ratios.logits
         carried += ratios.carried
         started |= ratios.started
     dropped = [key for key in state if key not in fitted and key != COUNT]
-    target, source = kind_of_module(norm), kind_of_state(state)
-    if state.keys() - {COUNT} == fitted.keys() - {COUNT} and not started:
+    sync = isinstance(norm, (SyncStatistics, nn.SyncBatchNorm))
+    change = NormChange(
+        name,
+        kind_of_state(state, source),
+        kind_of_module(norm),
+        carried,
+        started,
+        dropped,
+        sync,
+        getattr(norm, 'stats', ()),
+    )
+    same = state.keys() - {COUNT} == fitted.keys() - {COUNT}
+    if source is None and same and not started:
         # The same state belongs to several types; the target's is as likely.
-        source = _same_state(source, target.removeprefix('Sync'))
-    return fitted, NormChange(name, source, target, carried, started, dropped)
+        kind = _same_state(change.source, change.local_target)
+        change = replace(change, source=kind)
+    return fitted, change
 
 
 def _same_state(source: str, target: str) -> str:

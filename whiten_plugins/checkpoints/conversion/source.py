@@ -16,8 +16,14 @@ from mmengine.runner.checkpoint import (
 )
 from torch import Tensor
 
-from ..layer_ratios import LayerRatios, read_layers
-from ..reading import Checkpoint, PickleRefusedError, load_checkpoint
+from ..norm_layers import NormLayer, read_norm_layers
+from ..reading import (
+    Checkpoint,
+    PickleRefusedError,
+    load_checkpoint,
+    module_metadata,
+    with_metadata,
+)
 from .architecture import Architecture, architecture_of
 from .errors import ConversionError
 from .layouts import State, detect_layout, to_ours
@@ -28,6 +34,7 @@ _MODEL_ZOOS: dict[str, Callable[[], dict[str, str]]] = {
     'torchvision': get_torchvision_models,
     'open-mmlab': get_external_models,
 }
+_PREFIX = 'backbone.'
 # What SN without batch statistics mixes, published as "(8,1)".
 _SN_WITHOUT_BATCH = (
     "model = dict(norm_cfg=dict(type='SN', stats=('in', 'ln')))"
@@ -43,7 +50,8 @@ class Source:
         layout: how the file names and shapes it.
         state: the state dict.
         architecture: the network.
-        learned: the ratios of its SN and SW layers, in network order.
+        described: its norms by module, as far as the file tells what they
+            are, in network order.
         added: keys that an earlier conversion to ours added.
     """
 
@@ -51,8 +59,13 @@ class Source:
     layout: str
     state: State
     architecture: Architecture
-    learned: list[LayerRatios]
+    described: dict[str, NormLayer]
     added: frozenset[str]
+
+    @property
+    def learned(self) -> list[NormLayer]:
+        """The norms that learned ratios, in network order."""
+        return [n for n in self.described.values() if n.learns_ratios]
 
 
 def resolve(source: str | Path) -> Path:
@@ -112,7 +125,9 @@ def read_source(
     published = _backbone(checkpoint.state_dict)
     _check_values(published)
     layout = detect_layout(published, layout)
-    state = to_ours(published, layout)
+    state = with_metadata(
+        to_ours(published, layout), module_metadata(published)
+    )
     architecture = architecture_of(state)
     for name, tensors in norm_states(state).items():
         check_shapes(name, tensors)
@@ -122,29 +137,32 @@ def read_source(
         layout,
         state,
         architecture,
-        _learned_ratios(path, state, checkpoint.config),
+        _described_norms(path, state, checkpoint.config),
         frozenset(added if isinstance(added, list) else ()),
     )
 
 
-def _learned_ratios(
+def _described_norms(
     path: Path, state: State, config: str | None
-) -> list[LayerRatios]:
-    if not any(key.endswith('.mean_weight') for key in state):
-        return []
+) -> dict[str, NormLayer]:
     if config is None and 'bn1.running_mean' not in state:
         config = _SN_WITHOUT_BATCH
-    return read_layers(Checkpoint(path, state, {'cfg': config}))
+    found = read_norm_layers(Checkpoint(path, state, {'cfg': config}))
+    return {layer.name: layer for layer in found}
 
 
 def _backbone(state: State) -> State:
     """Without the ``backbone.`` that mmpretrain puts before the keys."""
-    if not any(key.startswith('backbone.') for key in state):
+    if not any(key.startswith(_PREFIX) for key in state):
         return state
     _refuse_detector(state)
-    return {
-        key.removeprefix('backbone.'): value for key, value in state.items()
-    }
+    return with_metadata(
+        {key.removeprefix(_PREFIX): value for key, value in state.items()},
+        {
+            name.removeprefix(_PREFIX): entries
+            for name, entries in module_metadata(state).items()
+        },
+    )
 
 
 def _refuse_detector(state: Mapping[str, Tensor]) -> None:

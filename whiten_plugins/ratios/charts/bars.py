@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...analysis.layer_names import common_name, locate
-from ...checkpoints.layer_ratios import LayerRatios
+from ..layers import LayerRatios
 from ..runs import Run, Snapshot
 from ..summary import (
     MOMENTS,
@@ -19,7 +19,7 @@ from ..summary import (
     choice,
     divergence,
 )
-from .layout import Layout, arrange
+from .layout import BarLayout, lay_out_bars
 from .names import (
     DIVERGENCE,
     capital,
@@ -101,7 +101,7 @@ def _grouped(
             for title, layers in groups
         ]
         rows.append(BarRow(f'{names[moment]} ratios', bars))
-    layout = arrange(places, GROUP_PITCH)
+    layout = lay_out_bars(places, GROUP_PITCH)
     return BarChart(layout, rows, layout.pitch > NUMBER_PITCH)
 
 
@@ -198,7 +198,7 @@ def hard_figure(run: Run, letter: str) -> Figure:
 
 def _align(
     runs: Sequence[Run],
-) -> tuple[Layout, list[list[LayerRatios | None]]]:
+) -> tuple[BarLayout, list[list[LayerRatios | None]]]:
     """One layout for the layers of all runs, and for each run its layer, or
     None, at each place. A layer that a run lacks keeps its place."""
     order: list[str] = []
@@ -212,7 +212,9 @@ def _align(
                 order.insert(position, key)
             position = order.index(key) + 1
     places = [locate(titles[key]) for key in order]
-    layout = arrange([(capital(p), stage, name) for p, stage, name in places])
+    layout = lay_out_bars(
+        [(capital(p), stage, name) for p, stage, name in places]
+    )
     aligned = []
     for run in runs:
         layers = {common_name(layer.name): layer for layer in run.layers}

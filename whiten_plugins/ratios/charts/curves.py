@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...checkpoints.layer_ratios import LayerRatios
+from ..layers import LayerRatios
 from ..runs import Run
 from ..summary import MOMENTS, average, by_part, by_receptive_field
 from .names import DIVERGENCE, capital, field_title, moment_names, run_titles

@@ -8,7 +8,7 @@ from plotly import graph_objects as go
 from plotly.subplots import make_subplots
 
 from ..palette import COLORS, STYLES
-from .layout import Layout
+from .layout import BarLayout
 from .spec import BarChart, BarRow, CurveChart, Figure
 
 INCH = 96  # pixels
@@ -162,7 +162,7 @@ def _add_text(
     )
 
 
-def _add_headings(drawn: go.Figure, layout: Layout) -> None:
+def _add_headings(drawn: go.Figure, layout: BarLayout) -> None:
     lift = STAGES * bool(layout.stages)
     for part in layout.parts:
         center = (part.start + part.end) / 2

@@ -26,7 +26,7 @@ class Heading:
 
 
 @dataclass(frozen=True)
-class Layout:
+class BarLayout:
     """Places of bars along an axis on which a bar takes 1.
 
     Attributes:
@@ -61,7 +61,7 @@ class Layout:
         return self.label_inches > 0.95 * self.pitch
 
 
-def arrange(places: Sequence[Place], max_pitch: float = 0.3) -> Layout:
+def lay_out_bars(places: Sequence[Place], max_pitch: float = 0.3) -> BarLayout:
     """Lay bars out in their order, with room for every heading.
 
     Args:
@@ -97,4 +97,4 @@ def arrange(places: Sequence[Place], max_pitch: float = 0.3) -> Layout:
         x += PART_GAP / pitch
     labels = [label for _, _, label in places]
     width = x - PART_GAP / pitch
-    return Layout(centers, labels, parts, stages, width, pitch)
+    return BarLayout(centers, labels, parts, stages, width, pitch)

@@ -30,11 +30,16 @@ def run_titles(runs: Sequence[Run]) -> list[str]:
 
 
 def moment_names(runs: Sequence[Run]) -> dict[str, str]:
-    """What 'mean' and 'var' are called: SW mixes covariances."""
-    kinds = {layer.type for run in runs for layer in run.layers}
-    spread = {'SN': 'variance', 'SW': 'covariance'}
-    both = spread[kinds.pop()] if len(kinds) == 1 else '(co)variance'
-    return {'mean': 'mean', 'var': both}
+    """What 'mean' and 'var' are called: whitening mixes covariances."""
+    whitens = {layer.whitens for run in runs for layer in run.layers}
+    names = {
+        frozenset({False}): 'variance',
+        frozenset({True}): 'covariance',
+    }
+    return {
+        'mean': 'mean',
+        'var': names.get(frozenset(whitens), '(co)variance'),
+    }
 
 
 def time_title(run: Run, snapshot: Snapshot) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from .layout import Layout
+from .layout import BarLayout
 
 
 def finite(value: float) -> float:
@@ -72,7 +72,7 @@ class BarChart:
         numbered: whether the bars are wide enough for their numbers.
     """
 
-    layout: Layout
+    layout: BarLayout
     rows: list[BarRow]
     numbered: bool = False
 

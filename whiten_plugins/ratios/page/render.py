@@ -8,9 +8,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from ...analysis.layer_names import common_name
-from ...checkpoints.layer_ratios import LayerRatios
 from ..charts import Figure, interactive
 from ..charts.names import letters, moment_names
+from ..layers import LayerRatios
 from ..palette import STYLES
 from ..runs import Run
 from ..summary import MOMENTS, average, changes, divergence, split_choices

@@ -6,7 +6,7 @@ from matplotlib import figure as mpl
 from matplotlib.axes import Axes
 
 from ...palette import COLORS, STYLES
-from ..layout import Layout
+from ..layout import BarLayout
 from ..spec import BarChart, BarRow
 from .style import GREY, LEFT, MIN_WIDTH, RIGHT, TITLE, set_style
 
@@ -81,7 +81,7 @@ def _add_axes(
     )
 
 
-def _fill_row(axes: Axes, row: BarRow, layout: Layout) -> None:
+def _fill_row(axes: Axes, row: BarRow, layout: BarLayout) -> None:
     places = [
         (x, bar) for x, bar in zip(layout.centers, row.bars) if bar is not None
     ]
@@ -147,7 +147,7 @@ def _inches_high(axes: Axes) -> float:
     return axes.get_position().height * axes.figure.get_figheight()
 
 
-def _draw_headings(axes: Axes, layout: Layout, raised: float) -> None:
+def _draw_headings(axes: Axes, layout: BarLayout, raised: float) -> None:
     for heading in layout.parts:
         center = (heading.start + heading.end) / 2
         _text_above(axes, center, 0.3 + raised, heading.title, 10, 'black')

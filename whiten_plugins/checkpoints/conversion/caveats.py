@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from ...norms.base import WhiteningNorm
 from ...ops.backends.torch.whitening import whitening_matrix
 from ...placement.norm_types import channel_norms
-from ..layer_ratios import UNNAMED
+from ..norm_layers import MATRICES
 from .backbone import Fitted
 from .initial_ratios import KEPT_SHARE
-from .layouts import MATRICES, OURS
+from .layouts import OURS
 from .norms import FROM_VARIANCES
 from .source import Source
 
@@ -24,7 +24,7 @@ _STD = [58.395, 57.12, 57.375]
 _QUANTILES = torch.tensor([0.0, 0.5, 1.0])
 
 
-def source_notes(source: Source) -> Iterator[str]:
+def source_caveats(source: Source) -> Iterator[str]:
     """What a published file leaves open."""
     layout, learned = source.layout, source.learned
     if layout == 'sn' and any(
@@ -43,7 +43,7 @@ def source_notes(source: Source) -> Iterator[str]:
             'var_weight were never trained. They are carried over as they '
             "are and count as in the paper: features are not that code's."
         )
-    unnamed = [r.name for r in learned if r.stats[0].startswith(UNNAMED)]
+    unnamed = [layer.name for layer in learned if not layer.named]
     if unnamed:
         yield (
             f'The file does not say which statistics {", ".join(unnamed)} '
@@ -51,7 +51,7 @@ def source_notes(source: Source) -> Iterator[str]:
         )
 
 
-def target_notes(
+def target_caveats(
     layout: str, fitted: Fitted, backbone: nn.Module, cfg: Config
 ) -> Iterator[str]:
     """What the config's backbone does differently.
@@ -63,7 +63,7 @@ def target_notes(
         cfg: the config.
     """
     norms = channel_norms(backbone)
-    yield from _batch_notes(norms, fitted)
+    yield from _batch_caveats(norms, fitted)
     starts = {how for n in fitted.norms for how in n.started.values()}
     if any(how.startswith(f'{KEPT_SHARE:g} ') for how in starts):
         yield (
@@ -84,10 +84,10 @@ def target_notes(
             f"file does not say; the config's have {sorted(rows)}."
         )
     if layout != OURS:
-        yield from _input_notes(cfg)
+        yield from _input_caveats(cfg)
 
 
-def _batch_notes(
+def _batch_caveats(
     norms: Mapping[str, nn.Module], fitted: Fitted
 ) -> Iterator[str]:
     by_sample = [n for n in fitted.norms if 'running_mean' in n.dropped]
@@ -135,7 +135,7 @@ def _reached_deviations(norm: WhiteningNorm, covariance: Tensor) -> Tensor:
     return (W @ S @ W.mT).diagonal(dim1=1, dim2=2).sqrt().flatten()
 
 
-def _input_notes(cfg: Config) -> Iterator[str]:
+def _input_caveats(cfg: Config) -> Iterator[str]:
     if cfg.model.get('style', 'pytorch') == 'caffe':
         yield (
             "The config's backbone has style='caffe' (stride in the first "
