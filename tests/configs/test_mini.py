@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import nn
 
 from whiten_plugins.config.loading import load_config
+from whiten_plugins.demo_data import make_mini_dataset
 from whiten_plugins.norms import NORMS
+from whiten_plugins.runner.test_sets import check_test_sets, find_test_sets
 
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
@@ -69,6 +71,33 @@ def test_every_norm_is_the_one_of_the_command_line(architecture, norm, built):
     counts, parts = _norms_of(path, norm)
     expected = {part: {built: count} for part, count in parts.items()}
     assert counts == {**expected, 'elsewhere': {}}
+
+
+@pytest.mark.parametrize('format', ['ade20k', 'cityscapes'])
+def test_segmentors_have_test_sets_they_have_not_seen(
+    format, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    make_mini_dataset(
+        tmp_path / f'data/mini_{format}',
+        format,
+        num_train=1,
+        num_val=1,
+        size=(64, 64),
+    )
+    cfg = load_config(next(MINI.glob(f'pspnet*{format}.py')))
+    sets = find_test_sets(cfg, ['*'])
+    check_test_sets(cfg, sets)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        samples = [DATASETS.build(s.dataloader.dataset)[0] for s in sets]
+    clean = samples[0]
+    for item, sample in zip(sets[1:], samples[1:], strict=True):
+        assert not item.seen
+        assert not torch.equal(sample['inputs'], clean['inputs']), item.name
+        assert torch.equal(
+            sample['data_samples'].gt_sem_seg.data,
+            clean['data_samples'].gt_sem_seg.data,
+        )
 
 
 def test_every_config_is_checked():

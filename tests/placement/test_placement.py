@@ -67,6 +67,7 @@ def _small():
         ('s1b3', 17),
         ('s1b12', 33),
         ('l1', 1),
+        ('ibn-a', 13),
         ('all', 53),
     ],
 )
@@ -118,6 +119,17 @@ def test_gw_presets_are_the_stem_and_positions_of_all_blocks(
     assert len(blocks) == {18: 8, 34: 16, 50: 16, 101: 33, 152: 50}[depth]
     expected = [f'{block}.bn{p}' for block in blocks for p in positions]
     assert _chosen(depth, preset) == ['bn1', *expected]
+
+
+@pytest.mark.parametrize('depth', [18, 50, 101])
+def test_ibn_a_is_the_first_norm_of_the_blocks_of_three_stages(depth):
+    """As resnet*_ibn_a of IBN-Net: layer1 to layer3, the stem is BN's."""
+    expected = [
+        name
+        for name in _names(depth)
+        if re.fullmatch(r'layer[123]\.\d+\.bn1', name)
+    ]
+    assert _chosen(depth, 'ibn-a') == expected
 
 
 @pytest.mark.parametrize('depth', DEPTHS)

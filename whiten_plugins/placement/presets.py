@@ -20,6 +20,8 @@ preset           norms, besides the stem's                     ResNet-50 has
 ``s1b3``         3rd of every block; Bottlenecks only          17
 ``s1b12``        1st and 2nd of every block                    33
 ``l1``           none (DBN: before the first residual block)   1
+``ibn-a``        1st of every block of stages 1–3; the stem    13
+                 keeps its norm (IBN-Net, IBN-a)
 ``all``          every norm, shortcuts too, in any network     53
 ================ ============================================= =============
 
@@ -50,10 +52,12 @@ class Block(NamedTuple):
 
 
 class Preset(NamedTuple):
-    """Norms of a block by position, and the blocks concerned."""
+    """Norms of a block by position, the blocks concerned, and whether the
+    stem's last norm is one."""
 
     positions: tuple[int, ...]
     blocks: Callable[[Block], bool] = lambda block: True
+    stem: bool = True
 
 
 INNER = -2
@@ -74,6 +78,7 @@ PRESETS = {
     's1b3': Preset((2,)),
     's1b12': Preset((0, 1)),
     'l1': Preset(()),
+    'ibn-a': Preset((0,), lambda b: b.stage <= 3, stem=False),
 }
 
 
@@ -93,8 +98,8 @@ def match_preset(names: list[str], preset: str) -> set[str]:
             f'blocks with norms named as in layer1.0.bn1, layer1.0.bn2; give '
             f'a list of patterns instead; {listed(names)}'
         )
-    positions, concerned = PRESETS[preset]
-    chosen = {names[first - 1]}
+    positions, concerned, stem = PRESETS[preset]
+    chosen = {names[first - 1]} if stem else set()
     for block in filter(concerned, blocks):
         if positions and max(positions) >= len(block.norms):
             raise PlacementError(

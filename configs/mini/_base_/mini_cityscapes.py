@@ -22,3 +22,18 @@ val_dataloader = dict(
     )
 )
 test_dataloader = val_dataloader
+
+load, *prepare = _base_.test_pipeline
+own = dict(
+    type='BaseSegDataset',
+    metainfo=_base_.metainfo,
+    **val_dataloader['dataset'],
+)
+test_sets = dict(
+    clean=dict(seen=True, dataset=dict(pipeline=[load, *prepare], **own))
+)
+for name, change in _base_.photometric.items():
+    test_sets[name] = dict(
+        dataset=dict(pipeline=[load, change, *prepare], **own)
+    )
+del load, prepare, own, name, change

@@ -17,6 +17,15 @@ test_pipeline = [
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
+# What has no part in the training, one a test set (tools/test.py --test-sets).
+photometric = {
+    'dark': dict(type='AdjustGamma', gamma=0.4),
+    'bright': dict(type='AdjustGamma', gamma=2.5),
+    'gray': dict(
+        type='RGB2Gray', out_channels=3, weights=(0.299, 0.587, 0.114)
+    ),
+    'equalized': dict(type='CLAHE', clip_limit=40.0),
+}
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
