@@ -44,6 +44,22 @@ def test_fx_takes_a_norm_for_one_node(norm, training):
         torch.testing.assert_close(traced.get_buffer(name), buffer)
 
 
+def test_fx_passes_on_the_layout_that_a_call_asks_for():
+    class Told(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norms = nn.Sequential(nn.LayerNorm(8))
+            place_norms(self.norms, dict(type='SN'), 'all')
+
+        def forward(self, x):
+            last = self.norms[0](x.movedim(1, -1)).movedim(-1, 1)
+            return self.norms[0](last, data_format='channel_first')
+
+    model = Told()
+    x = torch.randn(2, 8, 4, 4)
+    torch.testing.assert_close(torch.fx.symbolic_trace(model)(x), model(x))
+
+
 def test_fx_cannot_trace_a_norm_alone():
     with pytest.raises(TypeError, match=r'SN alone.*nn\.Sequential'):
         torch.fx.symbolic_trace(SN(8))

@@ -7,16 +7,19 @@ torch's own norms are.
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 from torch.fx import Proxy
 
 
-def as_node(norm: nn.Module, input: Proxy) -> Proxy:
+def as_node(norm: nn.Module, input: Proxy, **others: Any) -> Proxy:
     """Return the output of ``norm`` in the graph that is traced.
 
     Args:
         norm: a norm in the network that is traced.
         input: its input.
+        **others: what else its ``forward`` is given.
 
     Raises:
         TypeError: if ``norm`` is the whole network, of which no node can be.
@@ -27,7 +30,7 @@ def as_node(norm: nn.Module, input: Proxy) -> Proxy:
             f'torch.fx cannot trace {type(norm).__name__} alone, only a '
             'network that contains it, such as nn.Sequential(norm)'
         )
-    return input.tracer.create_proxy('call_module', path, (input,), {})
+    return input.tracer.create_proxy('call_module', path, (input,), others)
 
 
 def not_scriptable(norm: nn.Module) -> TypeError:

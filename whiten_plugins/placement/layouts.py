@@ -20,23 +20,29 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Proxy
+
+from ..norms.tracing import as_node
 
 FIRST, LAST = 'channel_first', 'channel_last'
 
 
-class LayoutMixin:
-    """Makes a norm take its channels where a LayerNorm had them."""
+class LayoutMixin(nn.Module):
+    """Make a norm take its channels where a LayerNorm had them."""
 
     channel_layout = LAST
 
     def forward(self, x: Tensor, data_format: str | None = None) -> Tensor:
+        if isinstance(x, Proxy):
+            given = {'data_format': data_format} if data_format else {}
+            return as_node(self, x, **given)
         if (data_format or self.channel_layout) == FIRST:
-            return super().forward(x)  # type: ignore[misc]
+            return super().forward(x)
         x = x.movedim(-1, 1)
         if x.ndim != 3:
-            y = super().forward(x)  # type: ignore[misc]
+            y = super().forward(x)
         else:  # tokens become a map, which torch's 2d norms ask for
-            y = super().forward(x.unsqueeze(-1)).squeeze(-1)  # type: ignore
+            y = super().forward(x.unsqueeze(-1)).squeeze(-1)
         return y.movedim(1, -1)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -54,11 +60,12 @@ def use_layout(norm: nn.Module, layout: str) -> None:
         norm: changed in place.
         layout: ``FIRST`` or ``LAST``.
     """
-    norm.__class__ = _class(type(norm), layout)
+    kind: type = type(norm)
+    norm.__class__ = _class(kind, layout)
 
 
 @cache
-def _class(kind: type[nn.Module], layout: str) -> type[nn.Module]:
+def _class(kind: type, layout: str) -> type[nn.Module]:
     members = {
         '__doc__': kind.__doc__,
         '__module__': kind.__module__,
@@ -67,14 +74,14 @@ def _class(kind: type[nn.Module], layout: str) -> type[nn.Module]:
     return type(kind.__name__, (LayoutMixin, kind), members)
 
 
-def _new(kind: type[nn.Module], layout: str) -> nn.Module:
+def _new(kind: type, layout: str) -> nn.Module:
     """What copying and pickling make the norm from."""
     made = _class(kind, layout)
     return made.__new__(made)
 
 
 def layer_norms(model: nn.Module) -> dict[str, nn.LayerNorm]:
-    """The LayerNorms over channels, by name, in the order of the modules."""
+    """Return the LayerNorms over channels, by name, in module order."""
     return {
         name: module
         for name, module in model.named_modules()

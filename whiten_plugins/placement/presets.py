@@ -42,11 +42,11 @@ from .errors import PlacementError, listed
 
 
 class Block(NamedTuple):
-    """A residual block: its stage, its index there, its number in the whole
+    """A residual block: its stage, its place there, its number in the whole
     network (all from 1) and its norms in order, without the shortcut's."""
 
     stage: int
-    index: int
+    place: int
     number: int
     norms: tuple[str, ...]
 
@@ -70,7 +70,7 @@ PRESETS = {
     'sw14': Preset((INNER,), lambda b: b.stage <= 3),
     'sw7': Preset((INNER,), lambda b: b.stage <= 3 and b.number % 2 == 0),
     'sw7-released': Preset(
-        (INNER,), lambda b: b.stage <= 3 and b.index % 2 == 0
+        (INNER,), lambda b: b.stage <= 3 and b.place % 2 == 0
     ),
     's1': Preset(()),
     's1b1': Preset((0,)),
@@ -121,18 +121,18 @@ def residual_blocks(names: Iterable[str]) -> list[Block]:
         list[Block]: In network order; empty if a block has other norms than
         ``layerS.B.<name>1`` to ``<name>n``, n > 1, and its shortcut's.
     """
-    inside = filter(_BLOCK.match, names)
+    inside = [match for match in map(_BLOCK.match, names) if match]
     blocks: list[Block] = []
-    for place, members in groupby(inside, lambda name: _BLOCK.match(name)[0]):
+    for (stage, place), members in groupby(inside, lambda m: m.groups()):
         numbered = {
             int(match[1]): match[0]
-            for match in map(_BLOCK_NORM.match, members)
+            for match in (_BLOCK_NORM.match(m.string) for m in members)
             if match
         }
         order = sorted(numbered)
         if len(order) < 2 or order != list(range(1, len(order) + 1)):
             return []
-        stage, index = (int(number) for number in _BLOCK.match(place).groups())
         norms = tuple(numbered[position] for position in order)
-        blocks.append(Block(stage, index + 1, len(blocks) + 1, norms))
+        number = len(blocks) + 1
+        blocks.append(Block(int(stage), int(place) + 1, number, norms))
     return blocks

@@ -6,6 +6,7 @@ import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.registry import MODELS
@@ -91,17 +92,22 @@ def place_norms(
     replacements = {}
     for name, placement in placements.items():
         old = model.get_submodule(name)
-        norm = _replacement(old, name, whiten_cfg, model)
+        norm: Any = _replacement(old, name, whiten_cfg, model)
         norm.placement = placement
         replacements[old] = norm
     for parent in list(model.modules()):
         for key, child in list(parent._modules.items()):
             if child in replacements:
-                setattr(parent, key, replacements[child])
-                # mmcv's ConvModule computes conv and BN in one by then.
-                if getattr(parent, 'efficient_conv_bn_eval_forward', None):
-                    parent.turn_on_efficient_conv_bn_eval(False)
+                _put(parent, key, replacements[child])
     return list(placements)
+
+
+def _put(parent: Any, key: str, norm: nn.Module) -> None:
+    """Make ``norm`` a module of ``parent``."""
+    setattr(parent, key, norm)
+    # mmcv's ConvModule may compute conv and BN in one, in evaluation.
+    if getattr(parent, 'efficient_conv_bn_eval_forward', None):
+        parent.turn_on_efficient_conv_bn_eval(False)
 
 
 def _match(model: nn.Module, whiten_at: str | Sequence[str]) -> dict[str, str]:

@@ -9,8 +9,8 @@ from torch import nn
 from .. import place_norms
 
 
-class WhitenMixin:
-    """Puts norms into a toolkit's backbone, where the papers have them.
+class WhitenMixin(nn.Module):
+    """Put norms into a toolkit's backbone, where the papers have them.
 
     ``backbone=dict(type='WhitenResNet', whiten_cfg=dict(type='SW'),
     whiten_at='sw14')`` on top of an inherited config: the backbone keeps its
