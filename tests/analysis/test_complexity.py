@@ -74,6 +74,34 @@ def test_the_model_stays_as_it_is():
     assert found.parameters == 32 + 20 + 16
 
 
+def test_attention_counts_its_products():
+    """Neither torch's fused transformer layers nor its fused attention hide
+    them: four projections of C² and two products of L C for each of L
+    positions, and the two layers after them."""
+    positions, channels, hidden = 10, 16, 32
+    layer = nn.TransformerEncoderLayer(
+        channels, 2, hidden, dropout=0, batch_first=True
+    )
+    expected = positions * (
+        4 * channels**2 + 2 * positions * channels + 2 * channels * hidden
+    )
+    expected += 2 * 5 * positions * channels  # LayerNorms
+    found = count_flops(layer, (positions, channels))
+    assert found == expected
+
+
+def test_deformable_convolutions_count_as_regular_ones():
+    ops = pytest.importorskip('mmcv.ops')
+    layer = ops.ModulatedDeformConv2dPack(4, 8, 3, padding=1)
+    offsets = 27 * 9 * 4 * 25
+    assert count_flops(layer, (4, 5, 5)) == 8 * 9 * 4 * 25 + offsets
+
+
+def test_an_image_that_the_model_does_not_take():
+    with pytest.raises(ValueError, match='no image of 2×2 pixels: Runtime'):
+        count_flops(nn.Conv2d(3, 8, 3), (3, 2, 2))
+
+
 @pytest.mark.parametrize(
     ('sw_type', 'published'), [(2, 0.042), (5, 0.045)], ids=['SW^a', 'SW^b']
 )

@@ -52,6 +52,84 @@ def test_norms_are_found_in_the_order_in_which_they_run(toy):
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
+class _Deformable(BaseModel):
+    """Offsets from 7 pixels around move 3 taps; then 3 more taps, whose
+    offsets the layer computes itself."""
+
+    def __init__(self):
+        super().__init__()
+        ops = pytest.importorskip('mmcv.ops')
+        self.offsets = nn.Conv2d(3, 18, 7, padding=3)
+        self.deform = ops.DeformConv2d(3, 4, 3, padding=1)
+        self.first = SN(4)
+        self.pack = ops.ModulatedDeformConv2dPack(4, 4, 3, padding=1)
+        self.second = SN(4)
+
+    def forward(self, inputs, data_samples, mode):
+        x = self.first(self.deform(inputs, self.offsets(inputs)))
+        return self.second(self.pack(x))
+
+
+def test_deformable_convolutions():
+    MODELS.register_module(module=_Deformable)
+    try:
+        found = trace_forward(Config(dict(model=dict(type='_Deformable'))))
+    finally:
+        MODELS.module_dict.pop('_Deformable')
+    assert found == {'first': 7, 'second': 9}
+
+
+class _FixedSize(BaseModel):
+    """As SSD300: takes images of one size alone."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.norm = SN(3)
+        self.size = size
+
+    def forward(self, inputs, data_samples, mode):
+        assert inputs.shape[2:] == self.size, 'another size'
+        return self.norm(inputs)
+
+
+def test_models_that_take_one_size():
+    """The config's own size is tried, or the one that is asked for."""
+    MODELS.register_module(module=_FixedSize)
+    try:
+        model = dict(type='_FixedSize', size=(30, 40))
+        cfg = Config(dict(model=model))
+        with pytest.raises(ConfigError, match='no image of 128×128 pixels'):
+            trace_forward(cfg)
+        assert trace_forward(cfg, (30, 40)) == {'norm': 1}
+        cfg.test_pipeline = [dict(type='Resize', scale=(40, 30))]
+        assert trace_forward(cfg) == {'norm': 1}
+    finally:
+        MODELS.module_dict.pop('_FixedSize')
+
+
+class _Predicts(BaseModel):
+    """As PointRend: the toolkit has no mode 'tensor' for it."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = SN(3)
+
+    def forward(self, inputs, data_samples, mode):
+        if mode == 'tensor':
+            raise NotImplementedError
+        assert data_samples[0].ori_shape == inputs.shape[2:]
+        return self.norm(inputs)
+
+
+def test_models_that_only_predict():
+    MODELS.register_module(module=_Predicts)
+    try:
+        cfg = Config(dict(model=dict(type='_Predicts')))
+        assert trace_forward(cfg) == {'norm': 1}
+    finally:
+        MODELS.module_dict.pop('_Predicts')
+
+
 def test_model_that_does_not_run(toy):
     with pytest.raises(ConfigError, match='RuntimeError: no such luck'):
         trace_forward(toy(broken=True))

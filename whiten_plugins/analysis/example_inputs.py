@@ -75,7 +75,7 @@ def run_example(
 
 
 def example_shapes(
-    cfg: Config, image_size: Sequence[int] | None = None
+    cfg: Config, image_size: tuple[int, int] | None = None
 ) -> list[tuple[int, int, int]]:
     """Shapes (C, H, W) of images to run the model of a config on.
 
@@ -88,7 +88,7 @@ def example_shapes(
     channels = backbone.get('in_channels', 3)
     channels = channels if isinstance(channels, int) else 3
     sizes = [image_size] if image_size else [IMAGE_SIZE, *_sizes_in(cfg)]
-    return [(channels, *size) for size in dict.fromkeys(map(tuple, sizes))]
+    return [(channels, *size) for size in dict.fromkeys(sizes)]
 
 
 def is_detector(model: nn.Module) -> bool:

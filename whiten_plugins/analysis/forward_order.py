@@ -21,7 +21,7 @@ from .receptive_field import ROI, Field, FieldTracker, merge
 
 
 def trace_forward(
-    cfg: Config, image_size: Sequence[int] | None = None
+    cfg: Config, image_size: tuple[int, int] | None = None
 ) -> dict[str, int | str | None]:
     """Run the model of a config once and watch its norms.
 
@@ -54,10 +54,13 @@ def trace_forward(
         found = run_example(
             model, example_shapes(cfg, image_size), partial(_fields, model)
         )
-    return {name: field and field.extent for name, field in found.items()}
+    return {
+        name: None if field is None else field.extent
+        for name, field in found.items()
+    }
 
 
-def _fields(model: nn.Module, run: ExampleRun) -> dict[str, Field | None]:
+def _fields(model: Any, run: ExampleRun) -> dict[str, Field | None]:
     tracker = FieldTracker()
     tracker.assign(run.image, Field())
     with ExitStack() as hooks, torch.no_grad(), tracker:
@@ -95,7 +98,7 @@ def _watch(
             seen = [found.get(name), field]
             found[name] = merge([item for item in seen if item is not None])
         elif _is_roi_extractor(module):
-            field = field and field.pool(ROI)
+            field = None if field is None else field.pool(ROI)
         else:
             field = _deformed(module, [tracker.field(arg) for arg in args])
         tracker.assign(out, field)
@@ -110,9 +113,7 @@ def _watch(
     return found
 
 
-def _deformed(
-    module: nn.Module, fields: Sequence[Field | None]
-) -> Field | None:
+def _deformed(module: Any, fields: Sequence[Field | None]) -> Field | None:
     """After a deformable convolution of the first of some maps; the others
     are its offsets and masks, one for each position of the output.
 

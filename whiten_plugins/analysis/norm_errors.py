@@ -38,7 +38,7 @@ def named_norm_errors(model: nn.Module, cfg: Config) -> Iterator[None]:
         model = unwrap_model(model)
         names = {module: name for name, module in model.named_modules()}
         norm = _failing_norm(error)
-        if norm not in names:
+        if norm is None or norm not in names:
             raise
         key = source_of(names[norm], norm, cfg)
         raise ConfigError(

@@ -14,6 +14,7 @@ the image that depends on the image: it has no size of its own.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,13 +56,14 @@ class Field:
     ) -> Field:
         """The field after a convolution or pooling."""
         return Field(
-            tuple(
-                size + (k - 1) * d * jump
-                for size, jump, k, d in zip(
-                    self.size, self.jump, kernel, dilation
-                )
+            _on_axes(
+                lambda size, jump, k, d: size + (k - 1) * d * jump,
+                self.size,
+                self.jump,
+                kernel,
+                dilation,
             ),
-            tuple(jump * s for jump, s in zip(self.jump, stride)),
+            _on_axes(operator.mul, self.jump, stride),
             self.pooled,
         )
 
@@ -70,7 +72,7 @@ class Field:
     ) -> Field:
         """The field after an enlargement whose pixels mix ``taps`` ones."""
         seen = self.window(taps, (1, 1), (1, 1))
-        jump = tuple(j / f for j, f in zip(self.jump, factor))
+        jump = _on_axes(operator.truediv, self.jump, factor)
         return Field(seen.size, jump, self.pooled)
 
     def pool(self, what: str) -> Field:
@@ -79,14 +81,21 @@ class Field:
         return Field(self.size, self.jump, kept)
 
 
+def _on_axes(
+    function: Callable[..., float], *values: Sequence[float]
+) -> tuple[float, float]:
+    down, across = map(function, *values)
+    return down, across
+
+
 def merge(fields: Sequence[Field]) -> Field | None:
     """The field of what depends on all of these; None without any."""
     if not fields:
         return None
     pooled = {field.pooled for field in fields}
     return Field(
-        tuple(map(max, zip(*(field.size for field in fields)))),
-        tuple(map(max, zip(*(field.jump for field in fields)))),
+        _on_axes(max, *(field.size for field in fields), (0.0, 0.0)),
+        _on_axes(max, *(field.jump for field in fields), (0.0, 0.0)),
         next((what for what in (ROI, IMAGE) if what in pooled), ''),
     )
 

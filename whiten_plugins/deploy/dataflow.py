@@ -86,7 +86,11 @@ def symbolic_dataflow(
     }
     flow = Dataflow(
         read={originals[module] for module in reads.read},
-        seen={called.get(node) for node in tracer.seen_by_hooks} & layers,
+        seen={
+            module
+            for node, module in called.items()
+            if node in tracer.seen_by_hooks and module in layers
+        },
     )
     for node, module in called.items():
         if module in norms:
@@ -230,7 +234,7 @@ class _Observer(_Reads):
         if module in self.norms:
             self.use(args)
 
-    def leave(self, module: nn.Module, args: tuple, out: Any) -> None:
+    def leave(self, module: Any, args: tuple, out: Any) -> None:
         if module in self.norms or module in self.layers:
             self.running.remove(module)
             if any(

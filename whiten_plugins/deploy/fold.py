@@ -99,7 +99,7 @@ def fold_norms(
                 fold_into(model.get_submodule(layer), fixed)
         remove_norms(model, plan.folded)
         report.folded |= plan.folded
-    model.fold_report = report
+    model.fold_report = report  # type: ignore[assignment]
     return model
 
 
@@ -211,11 +211,12 @@ def _layers_before(
     layers = flow.sources.get(norm)
     if not layers:
         raise FoldError('is not called in evaluation')
+    found = {layer for layer in layers if layer is not None}
     if None in layers:
         raise FoldError(
             'does not directly follow a plain convolution or linear layer'
         )
-    for layer in layers:
+    for layer in found:
         check_layer(layer, fixed)
         if flow.users[layer] != {norm}:
             raise FoldError('shares the output of the layer before it')
@@ -230,4 +231,4 @@ def _layers_before(
                 'follows a layer whose output a hook sees or an attribute '
                 'keeps'
             )
-    return layers
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 from mmengine.config import Config
@@ -59,7 +60,7 @@ def fold_checkpoint(
     model, meta = load_model(cfg, checkpoint)
     shapes = example_shapes(cfg, image_size)
     model = fold_norms(model, inplace=True, input_shapes=shapes)
-    report: FoldReport = model.fold_report
+    report = cast(FoldReport, model.fold_report)
     _say(report, console or Console())
     if not report.folded:
         raise ValueError(f'{checkpoint}: no norm can be folded')

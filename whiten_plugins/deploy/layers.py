@@ -3,6 +3,8 @@ output."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
@@ -75,7 +77,7 @@ def check_layer(layer: nn.Module, fixed: FixedMap) -> None:
 
 
 @torch.no_grad()
-def fold_into(layer: nn.Module, fixed: FixedMap) -> None:
+def fold_into(layer: Any, fixed: FixedMap) -> None:
     """Let a layer compute A (W x + b') + b where it computed W x + b'.
 
     Args:
@@ -89,7 +91,7 @@ def fold_into(layer: nn.Module, fixed: FixedMap) -> None:
 
 
 @torch.no_grad()
-def folded_tensors(layer: nn.Module, fixed: FixedMap) -> tuple[Tensor, Tensor]:
+def folded_tensors(layer: Any, fixed: FixedMap) -> tuple[Tensor, Tensor]:
     """Weight and bias of :func:`fold_into`, in float64."""
     weight = layer.weight.to(torch.float64, copy=True)
     rows = _by_output(layer, weight)
@@ -102,7 +104,7 @@ def folded_tensors(layer: nn.Module, fixed: FixedMap) -> tuple[Tensor, Tensor]:
     return weight, bias.flatten()
 
 
-def add_bias(layer: nn.Module) -> nn.Parameter:
+def add_bias(layer: Any) -> nn.Parameter:
     """The bias of a layer, of zeros if it had none."""
     if layer.bias is None:
         channels = getattr(layer, 'out_channels', None) or layer.out_features
@@ -111,7 +113,7 @@ def add_bias(layer: nn.Module) -> nn.Parameter:
     return layer.bias
 
 
-def _by_output(layer: nn.Module, weight: Tensor) -> Tensor:
+def _by_output(layer: Any, weight: Tensor) -> Tensor:
     """A view of ``weight`` that counts output channels first."""
     if not isinstance(layer, _ConvTransposeNd):
         return weight

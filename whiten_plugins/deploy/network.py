@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,7 @@ class Segmentor(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
 
     def forward(self, images: Tensor) -> Tensor:
         size = dict(img_shape=images.shape[2:])
@@ -29,7 +31,7 @@ class Features(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         return tuple(self.model.extract_feat(images))
@@ -86,7 +88,8 @@ def _replace_pools(model: nn.Module) -> None:
         for key, child in list(parent._modules.items()):
             if not isinstance(child, nn.AdaptiveAvgPool2d):
                 continue
-            size = child.output_size
-            sizes = (size, size) if isinstance(size, int) else tuple(size)
-            if sizes != (1, 1) and None not in sizes:
-                setattr(parent, key, AdaptiveAveragePool(sizes))
+            size: Any = child.output_size
+            height, width = (size, size) if isinstance(size, int) else size
+            if (height, width) != (1, 1) and None not in (height, width):
+                pool = AdaptiveAveragePool((height, width))
+                setattr(parent, key, pool)

@@ -71,7 +71,7 @@ def export_onnx(
         images.append(torch.randn(1, input_shape[0], *larger))
     for x in images:
         _check_image(network, x)
-    differences = []
+    differences: list[float] = []
 
     def write(path: Path) -> None:
         try:
