@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from rich.console import Console
 from torch import nn
@@ -88,6 +89,24 @@ def test_attention_counts_its_products():
     expected += 2 * 5 * positions * channels  # LayerNorms
     found = count_flops(layer, (positions, channels))
     assert found == expected
+
+
+class _Queries(nn.Module):
+    """As a DETR: a module is given a parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(7, 4))
+        self.layer = nn.Linear(4, 5)
+
+    def forward(self, x):
+        return self.layer(self.queries)
+
+
+def test_modules_that_are_given_a_parameter():
+    model = _Queries()
+    assert count_flops(model, (3, 2, 2)) == 7 * 4 * 5
+    assert model.queries.requires_grad
 
 
 def test_deformable_convolutions_count_as_regular_ones():

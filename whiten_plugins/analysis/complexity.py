@@ -203,6 +203,7 @@ def _count(
             ):
                 stack.callback(handle.remove)
         stack.enter_context(_without_fused_attention())
+        stack.enter_context(_without_gradients(model))
         stack.enter_context(counter)
         run.forward()
     return (counter.get_total_flops() + by_formula) // 2, flops
@@ -245,6 +246,20 @@ def _without_fused_attention() -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(enabled)
+
+
+@contextmanager
+def _without_gradients(model: nn.Module) -> Iterator[None]:
+    """Torch's counter also waits for the backward of modules that are given
+    a parameter, as decoders are given queries, and fails without one."""
+    learned = [p for p in model.parameters() if p.requires_grad]
+    try:
+        for parameter in learned:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in learned:
+            parameter.requires_grad_(True)
 
 
 def _batch_norm(
