@@ -6,6 +6,7 @@ import os
 from mmengine.logging import print_log
 
 from whiten_plugins.analysis import check_norms, named_norm_errors
+from whiten_plugins.checkpoints.pretrained import check_pretrained
 from whiten_plugins.cli.arguments import common_parser
 from whiten_plugins.config.errors import ConfigError
 from whiten_plugins.config.loading import load_config
@@ -47,6 +48,7 @@ def main() -> None:
         if args.auto_scale_lr:
             enable_auto_scale_lr(cfg)
         set_resume(cfg, args.resume)
+        check_pretrained(cfg)
         for warning in check_norms(cfg):
             print_log(warning, logger='current', level=logging.WARNING)
         runner = build_runner(cfg)

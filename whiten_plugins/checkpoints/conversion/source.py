@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlparse
 
-import torch
-from mmengine.runner.checkpoint import (
-    get_external_models,
-    get_torchvision_models,
-)
 from torch import Tensor
 
+from ..model_zoo import cached_file, zoo_url
 from ..norm_layers import NormLayer, read_norm_layers
 from ..reading import (
     Checkpoint,
+    CheckpointError,
     PickleRefusedError,
     load_checkpoint,
     module_metadata,
@@ -29,11 +24,6 @@ from .errors import ConversionError
 from .layouts import State, detect_layout, to_ours
 from .norms import check_shapes, norm_states
 
-# What mmengine's init_cfg resolves, by scheme: names and where they are from.
-_MODEL_ZOOS: dict[str, Callable[[], dict[str, str]]] = {
-    'torchvision': get_torchvision_models,
-    'open-mmlab': get_external_models,
-}
 _PREFIX = 'backbone.'
 # What SN without batch statistics mixes, published as "(8,1)".
 _SN_WITHOUT_BATCH = (
@@ -78,26 +68,16 @@ def resolve(source: str | Path) -> Path:
     Raises:
         ConversionError: if there is no such model, or it is not in the cache.
     """
-    scheme, separator, name = str(source).partition('://')
-    if not separator:
+    if '://' not in str(source):
         return Path(source)
-    if scheme not in _MODEL_ZOOS:
-        known = ' and '.join(f'{zoo}://' for zoo in _MODEL_ZOOS)
-        raise ConversionError(
-            f'{source}: {scheme}:// is not known here; name a file, or a '
-            f'model after {known}'
-        )
-    urls = _MODEL_ZOOS[scheme]()
-    if name not in urls:
-        close = difflib.get_close_matches(name, urls)
-        hint = f'; did you mean {" or ".join(close)}?' if close else ''
-        raise ConversionError(f'{source}: no such model{hint}')
-    cache = Path(torch.hub.get_dir()) / 'checkpoints'
-    path = cache / Path(urlparse(urls[name]).path).name
+    try:
+        url = zoo_url(str(source))
+    except CheckpointError as error:
+        raise ConversionError(str(error)) from None
+    path = cached_file(url)
     if not path.is_file():
         raise ConversionError(
-            f'{source}: is not in the cache; download {urls[name]} into '
-            f'{cache}'
+            f'{source}: is not in the cache; download {url} into {path.parent}'
         )
     return path
 
