@@ -10,7 +10,7 @@ from mmengine.config import Config
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from whiten_plugins.analysis import check_norms, list_norms
+from whiten_plugins.analysis import list_norms, pooling_warnings
 from whiten_plugins.config.building import build_model
 from whiten_plugins.config.errors import ConfigError
 from whiten_plugins.norms import GW, SW
@@ -45,7 +45,7 @@ decode_head = dict(
     type='PSPHead',
     in_channels=64,
     in_index=3,
-    pool_scales=(1, 2),
+    pool_scales=(1, 8),
     norm_cfg=dict(type='SN'),
     **head,
 )
@@ -110,8 +110,7 @@ def _rows(cfg):
 def _warnings(batch_size=2, **options):
     cfg = _config(**options)
     cfg.train_dataloader.batch_size = batch_size
-    with torch.device('meta'):
-        return check_norms(cfg)
+    return pooling_warnings(_build(cfg), cfg)
 
 
 def _run_tool(monkeypatch, *arguments):
@@ -127,7 +126,11 @@ def _run_tool(monkeypatch, *arguments):
 @pytest.fixture
 def config_file(tmp_path):
     path = tmp_path / 'config.py'
-    path.write_text(SEGMENTOR)
+    path.write_text(
+        SEGMENTOR.replace('frozen_stages=1', 'frozen_stages=-1').replace(
+            'norm_eval=True', 'norm_eval=False'
+        )
+    )
     return str(path)
 
 

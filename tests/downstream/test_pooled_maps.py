@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 import torch
 
-from whiten_plugins.analysis import check_norms, named_norm_errors
+from whiten_plugins.analysis import named_norm_errors, pooling_warnings
 from whiten_plugins.config.errors import ConfigError
 
 from .models import (
@@ -118,8 +118,8 @@ def test_a_norm_with_nothing_to_normalize_is_named(
 ):
     cfg = small_config(architecture, norm_cfg, data)
     cfg.train_dataloader.batch_size = batch
-    warnings = check_norms(cfg)
     model, optim_wrapper = build(cfg)
+    warnings = pooling_warnings(model, cfg)
     samples = images(cfg, 'train', range(batch))
     with (
         pytest.raises(ConfigError) as caught,

@@ -9,14 +9,16 @@ The work behind ``tools/print_norms.py``::
 
 from .norm_errors import named_norm_errors
 from .norm_table import print_norms
-from .norm_warnings import check_norms, pooling_warnings
+from .norm_warnings import check_norms, norm_warnings
 from .norms import NormInfo, list_norms
+from .pooled_maps import pooling_warnings
 
 __all__ = [
     'NormInfo',
     'check_norms',
-    'named_norm_errors',
     'list_norms',
+    'named_norm_errors',
+    'norm_warnings',
     'pooling_warnings',
     'print_norms',
 ]

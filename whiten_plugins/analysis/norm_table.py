@@ -8,7 +8,7 @@ from rich.table import Table
 
 from ..config.building import build_model
 from ..utils.terminal import add_row, fold_nothing_in_files, make_table
-from .norm_warnings import pooling_warnings
+from .norm_warnings import norm_warnings
 from .norms import NormInfo, list_norms
 
 _COLUMNS = (
@@ -43,7 +43,7 @@ def print_norms(cfg: Config, console: Console) -> list[str]:
     console.print(norm_table(rows))
     console.print()
     console.print(summary_table(rows))
-    return pooling_warnings(model, cfg)
+    return norm_warnings(model, cfg)
 
 
 def norm_table(rows: list[NormInfo]) -> Table:

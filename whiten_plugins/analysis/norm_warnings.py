@@ -1,18 +1,33 @@
-"""Mistakes in the norms of a config, named by the config key."""
+"""Mistakes in the norms of a config, found before a training.
+
+Each is named by the config key that put the norm there and says what works;
+the limits stand in :mod:`.limits`.
+"""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
-import torch
 from mmengine.config import Config
+from mmengine.dist import get_world_size
+from mmengine.logging import print_log
 from torch import nn
 
 from ..config.building import build_model
 from ..norms.base import SyncStatistics, WhiteningNorm
-from ..placement.norm_types import num_channels
-from .norms import source_of
+from .limits import LIMITS
+from .norms import NormInfo, keeps_statistics, list_norms, statistics_of
+from .pooled_maps import is_undefined, pooled_norms, pooling_warnings
+from .start_state import Weights, ratios_at_start, statistics_at_start
+from .statistic_sizes import StatisticSize, largest_rows, statistic_sizes
+
+PROCESSES = 8
+"""That a Sync norm shares its statistics with where neither a process group
+nor ``auto_scale_lr`` tells: the number that the toolkits' configs are for."""
+
+_logged: set[str] = set()
 
 
 def check_norms(cfg: Config) -> list[str]:
@@ -27,75 +42,250 @@ def check_norms(cfg: Config) -> list[str]:
     Raises:
         ConfigError: as :func:`build_model`.
     """
-    return pooling_warnings(build_model(cfg), cfg)
+    return norm_warnings(build_model(cfg), cfg)
 
 
-def pooling_warnings(model: nn.Module, cfg: Config) -> list[str]:
-    """Say which norms see 1×1 maps and cannot train on one image.
-
-    The image pooling of ASPP (``image_pool``) and of PSP (pool scale 1)
-    leaves one element a channel and image. A norm of this package is tried
-    with one image, another one with the images a process trains on. Sync
-    norms, which share statistics with other processes, are left out.
+def norm_warnings(
+    model: nn.Module, cfg: Mapping, *, loaded: bool = False
+) -> list[str]:
+    """Say what is wrong with the norms of a model before it is trained.
 
     Args:
-        model: the model of the config.
+        model: the model of the config, left in training mode; on the meta
+            device too.
         cfg: the whole config.
+        loaded: whether ``model`` has the weights that its training starts
+            from; else they are judged by what the config says of them.
+
+    Returns:
+        list[str]: Warnings, a line each; the norms of one kind that one
+        config key put there share a line.
     """
-    images = (cfg.get('train_dataloader') or {}).get('batch_size') or 1
-    warnings = []
-    for name, norm in _pooled_norms(model):
-        works = _trains_on(norm, images)
-        enough = (
-            _trains_on(norm, 1) if isinstance(norm, WhiteningNorm) else works
-        )
-        if enough or isinstance(norm, (SyncStatistics, nn.SyncBatchNorm)):
-            continue
-        key = source_of(name, norm, cfg)
+    warnings = pooling_warnings(model, cfg)
+    setting = _Setting(model, cfg, loaded)
+    if str(setting.type).rpartition('.')[2] == 'FoldedModel':
+        limit = LIMITS['folded']
         warnings.append(
-            f'{key}: {name} ({type(norm).__name__}) sees 1×1 maps, where one '
-            f'image defines none of its statistics: training '
-            f'{"works only" if works else "fails"} with '
-            f'train_dataloader.batch_size={images}; what works: '
-            f'{", ".join(_remedies(norm, images))}'
+            f'model.type={setting.type}: the norms of this network are '
+            f'folded and cannot be trained: {limit.remedy}'
         )
+    rows = list_norms(model, cfg)
+    for check in _CHECKS:
+        found = [
+            (row, text)
+            for row in rows
+            if (text := check(row, model.get_submodule(row.name), setting))
+        ]
+        warnings += _grouped(found, rows)
     return warnings
 
 
-def _remedies(norm: nn.Module, images: int) -> list[str]:
-    remedies = ['SN', 'SW with sw_type=3', 'a Sync norm in several processes']
-    if images == 1 and _trains_on(norm, 2):
-        remedies.append('train_dataloader.batch_size of 2 or more')
-    return remedies
+def log_once(warnings: list[str]) -> None:
+    """Log warnings, each once in the life of this process."""
+    for warning in warnings:
+        if warning not in _logged:
+            _logged.add(warning)
+            print_log(warning, logger='current', level=logging.WARNING)
 
 
-def _pooled_norms(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Norms that come after an average over the whole map in a sequence."""
-    for prefix, sequence in model.named_modules():
-        if not isinstance(sequence, nn.Sequential):
-            continue
-        pooled = False
-        for key, child in sequence.named_children():
-            if pooled:
-                for name, module in child.named_modules():
-                    if num_channels(module) is not None:
-                        yield f'{prefix}.{key}.{name}'.rstrip('.'), module
-            pooled |= _pools_everything(child)
+class _Setting:
+    """What the checks know besides the norm."""
+
+    def __init__(self, model: nn.Module, cfg: Mapping, loaded: bool) -> None:
+        loader = cfg.get('train_dataloader') or {}
+        self.type = (cfg.get('model') or {}).get('type')
+        self.images = loader.get('batch_size') or 1
+        self.loaded = loaded
+        self.weights = Weights(cfg)
+        self.maps = {name: side for name, _, side in pooled_norms(model)}
+        base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
+        self.processes = get_world_size()
+        if self.processes == 1:
+            self.processes = base // self.images if base else PROCESSES
+
+    def shares(self, norm: nn.Module) -> int:
+        """Processes that share the statistics of a norm."""
+        return max(1, self.processes) if _is_sync(norm) else 1
 
 
-def _pools_everything(module: nn.Module) -> bool:
-    if not isinstance(module, nn.AdaptiveAvgPool2d):
-        return False
-    return module.output_size in (1, (1, 1), [1, 1])
+def _is_sync(norm: nn.Module) -> bool:
+    return isinstance(norm, (SyncStatistics, nn.SyncBatchNorm))
 
 
-def _trains_on(norm: nn.Module, images: int) -> bool:
-    """Whether a norm can be trained on that many 1×1 maps."""
-    norm = copy.deepcopy(norm).to_empty(device='cpu').float().train()
-    if hasattr(norm, 'reset_parameters'):
-        norm.reset_parameters()
-    try:
-        norm(torch.zeros(images, num_channels(norm), 1, 1, device='cpu'))
-    except ValueError:
-        return False
-    return True
+def _frozen_start(
+    row: NormInfo, norm: nn.Module, setting: _Setting
+) -> str | None:
+    """Frozen before it could learn what its statistics are for."""
+    frozen = row.trainable is False and not norm.training
+    if not (isinstance(norm, WhiteningNorm) and frozen):
+        return None
+    if not norm.spec.uses_samples:
+        return None  # its running statistics are those of BatchNorm
+    if setting.loaded:
+        at_start = norm.has_ratios and ratios_at_start(norm)
+    else:
+        at_start = setting.weights.fill(row.name, norm) is False
+    if not at_start:
+        return None
+    how = 'with equal ratios' if norm.has_ratios else 'at its start'
+    return (
+        f'frozen {how}, on weights that were trained without it: '
+        f'{LIMITS["frozen start"].remedy}'
+    )
+
+
+def _never_filled(
+    row: NormInfo, norm: nn.Module, setting: _Setting
+) -> str | None:
+    """Running statistics at their start that training uses."""
+    if not row.evaluating or not keeps_statistics(norm):
+        return None
+    if setting.loaded:
+        unfilled = statistics_at_start(norm)
+    else:
+        unfilled = not setting.weights.any(row.name)
+    if not unfilled:
+        return None
+    return (
+        'normalizes by running statistics that nothing ever filled (mean 0, '
+        f'variance 1): {LIMITS["never filled"].remedy}'
+    )
+
+
+def _same_statistics(
+    row: NormInfo, norm: nn.Module, setting: _Setting
+) -> str | None:
+    """Statistics of a batch of one image, mixed with the image's."""
+    found = statistics_of(norm)
+    pair = next(
+        (p for p in (('bn', 'in'), ('bw', 'iw')) if set(p) <= set(found)),
+        None,
+    )
+    sees_rois = row.name.startswith('roi_head.')
+    learns = isinstance(norm, WhiteningNorm) and norm.has_ratios
+    if pair is None or not learns or sees_rois or setting.images > 1:
+        return None
+    if not norm.training or _is_sync(norm):
+        return None
+    return (
+        f'train_dataloader.batch_size=1 makes {pair[0]} equal to {pair[1]}, '
+        f'of which it learns the ratio: {LIMITS["same statistics"].remedy}'
+    )
+
+
+def _over_constrained(
+    row: NormInfo, norm: nn.Module, setting: _Setting
+) -> str | None:
+    """More equations than values, or hardly enough values, on a pooled
+    map."""
+    side = setting.maps.get(row.name)
+    if side is None or (side == 1 and is_undefined(norm, setting.images)):
+        return None  # pooling_warnings names it
+    processes = setting.shares(norm)
+    sizes = statistic_sizes(norm, setting.images, (side, side), processes)
+    found = starved(sizes)
+    if found is None:
+        return None
+    return (
+        f'on maps of {side}×{side} {describe_starved(found)}; what works: '
+        f'{remedy_of_starved(found, row.channels)}'
+    )
+
+
+def starved(sizes: Mapping[str, StatisticSize]) -> StatisticSize | None:
+    """The statistic that has too few values, if it alone decides.
+
+    A covariance of few values is singular; mixed with one that is not (a
+    variance, or ``iw`` of large maps) the mixture is regular.
+
+    Args:
+        sizes: of the statistics that the input defines.
+    """
+    short = [s for s in sizes.values() if _is_short(s)]
+    return short[0] if short and len(short) == len(sizes) else None
+
+
+def _is_short(size: StatisticSize) -> bool:
+    if size.constraints > size.variables:
+        return True
+    few = size.values < LIMITS['few values'].value * size.rows
+    return size.name == 'bw' and few
+
+
+def describe_starved(size: StatisticSize) -> str:
+    """What is wrong with a statistic, in the numbers of one group."""
+    if size.constraints > size.variables:
+        return (
+            f'it puts {size.constraints // size.groups:,} constraints on '
+            f'{size.variables // size.groups:,} values'
+        )
+    return (
+        f'{size.name} has {size.values} values for groups of {size.rows} '
+        f'channels, fewer than {LIMITS["few values"].value:g} a channel'
+    )
+
+
+def remedy_of_starved(size: StatisticSize, channels: int) -> str:
+    """What would have enough values there."""
+    if size.name in ('gw', 'gn'):
+        values = size.rows * size.values
+        groups = largest_rows(values, min(size.rows, channels))
+        return f'num_groups={groups} or fewer, SN or GN there'
+    if size.name in ('bw', 'iw'):
+        most = int(size.values / LIMITS['few values'].value)
+        fitting = [d for d in range(1, most + 1) if channels % d == 0]
+        smaller = f'num_pergroup={max(fitting)} or less, ' if fitting else ''
+        return f'{smaller}SN there, or Sync statistics over more images'
+    return 'SN there, or a larger batch'
+
+
+def _hard(row: NormInfo, norm: nn.Module, setting: _Setting) -> str | None:
+    """A one-hot choice that no training made."""
+    learns = isinstance(norm, WhiteningNorm) and norm.has_ratios
+    if not (learns and norm.spec.hard and norm.mean_weight.requires_grad):
+        return None
+    if setting.loaded:
+        unmade = ratios_at_start(norm)
+    else:
+        unmade = setting.weights.fill(row.name, norm) is False
+    if not unmade:
+        return None
+    return (
+        f'hard=True keeps the first statistic, {norm.stats[0]}, for good, as '
+        f'its ratios get no gradient: {LIMITS["hard"].remedy}'
+    )
+
+
+_CHECKS: tuple[Callable[[NormInfo, nn.Module, _Setting], str | None], ...] = (
+    _frozen_start,
+    _never_filled,
+    _same_statistics,
+    _over_constrained,
+    _hard,
+)
+
+
+class _Kind(NamedTuple):
+    """What norms in one line share."""
+
+    source: str
+    type: str
+    text: str
+
+
+def _grouped(
+    found: list[tuple[NormInfo, str]], rows: list[NormInfo]
+) -> Iterator[str]:
+    kinds: dict[_Kind, list[str]] = {}
+    for row, text in found:
+        kind = _Kind(row.source, row.type, text)
+        kinds.setdefault(kind, []).append(row.name)
+    for kind, names in kinds.items():
+        total = sum((row.source, row.type) == kind[:2] for row in rows)
+        which = f'{names[0]} ({kind.type})'
+        if len(names) > 1:
+            which = (
+                f'{len(names)} of {total} {kind.type} '
+                f'({names[0]} … {names[-1]})'
+            )
+        yield f'{kind.source}: {which}: {kind.text}'

@@ -78,9 +78,9 @@ def list_norms(model: nn.Module, cfg: Mapping | None = None) -> list[NormInfo]:
                 kind,
                 channels,
                 _groups(module, channels),
-                _statistics(module),
+                statistics_of(module),
                 any(wanted) if wanted else None,
-                not module.training and _keeps_statistics(module),
+                not module.training and keeps_statistics(module),
                 source_of(name, module, cfg or {}),
             )
         )
@@ -148,7 +148,9 @@ def _groups(norm: nn.Module, channels: int) -> tuple[int, int] | None:
     return None
 
 
-def _statistics(norm: nn.Module) -> tuple[str, ...]:
+def statistics_of(norm: nn.Module) -> tuple[str, ...]:
+    """Names of the statistics that a norm normalizes by; 'gn' and 'gw' are
+    those of groups of channels, of each sample. Empty where not known."""
     if isinstance(norm, WhiteningNorm):
         return ('gw',) if norm.spec.across_groups else norm.spec.stats
     known = {
@@ -160,5 +162,6 @@ def _statistics(norm: nn.Module) -> tuple[str, ...]:
     return tuple(s for base, s in known.items() if isinstance(norm, base))
 
 
-def _keeps_statistics(norm: nn.Module) -> bool:
-    return any(name == 'running_mean' for name, _ in norm.named_buffers())
+def keeps_statistics(norm: nn.Module) -> bool:
+    """Whether a norm has running statistics."""
+    return getattr(norm, 'running_mean', None) is not None
