@@ -91,7 +91,7 @@ def batch_average(
         ValueError: if ``model`` has no norm that uses the batch in training,
             or none gets an average.
     """
-    forward = forward or _training_forward(model)
+    forward = forward or training_forward(model)
     with restored_afterwards(model, seed), torch.no_grad():
         model.train()
         sums = {
@@ -122,7 +122,9 @@ def batch_average(
     return BatchAverage([name for name in averages if name not in kept], kept)
 
 
-def _training_forward(model: nn.Module) -> Callable[[Any], Any]:
+def training_forward(model: nn.Module) -> Callable[[Any], Any]:
+    """The forward pass of training, up to the loss, of a batch as the data
+    loader gives it; of a model that is not mmengine's, the model itself."""
     if not isinstance(model, BaseModel):
         return model
 

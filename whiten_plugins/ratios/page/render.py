@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from ...analysis.layer_names import common_name
+from ...utils.page import base_style
 from ..charts import Figure, interactive
 from ..charts.names import letters, moment_names
 from ..layers import LayerRatios
@@ -39,7 +40,7 @@ def render(runs: Sequence[Run], figures: Sequence[Figure]) -> str:
     stats = dict.fromkeys(stat for run in runs for stat in run.stats)
     plots = [_plot(figure) for figure in figures]
     return environment.get_template('template.html').render(
-        style=_source(environment, 'style.css'),
+        style=base_style() + _source(environment, 'style.css'),
         script=_source(environment, 'page.js'),
         plotlyjs=get_plotlyjs(),
         runs=[_run(run, a) for run, a in zip(runs, letters(runs))],

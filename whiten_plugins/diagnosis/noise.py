@@ -1,0 +1,233 @@
+r"""How much the statistics of a batch disturb what a norm does to a sample.
+
+Stochastic normalization disturbance (ItN section 4.1): one element x is
+normalized by the statistics of batches :math:`B_1 … B_s`,
+
+.. math::
+    \Delta_F(x) = \frac1s \sum_i \Bigl\| F(x; B_i)
+        - \frac1s \sum_j F(x; B_j) \Bigr\|_2
+
+averaged over elements x. Beside it stand the difference of F(x; B) from
+F(x; running), the train–test gap, and how far the running statistics are
+from the average batch. F is the norm without weight and bias.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..norms.base import WhiteningNorm
+from ..ops import Moments, Parameters, Running
+from ..ops.backends.torch.transform import transform
+from ..ops.backends.torch.whitening import whitening_matrix
+from .layout import spec_of
+from .measures import DEAD_SHARE
+
+MOST_SAMPLES, MOST_POINTS = 8, 256
+
+
+@dataclass
+class Disturbance:
+    """What the batches did.
+
+    Attributes:
+        snd: stochastic normalization disturbance over all channels.
+        per_channel: snd / sqrt(C), in standard deviations of the output.
+        gap: root mean square of F(x; B) - F(x; running); NaN without running
+            statistics.
+        mean_off: distance of the running means from the average batch's, in
+            standard deviations, averaged over channels.
+        second_off: relative distance of the running variances; of
+            covariances and whitening matrices in the Frobenius norm.
+        from_batch: root mean square of the output's difference from what
+            the running statistics of the batch alone would give; NaN where
+            they are all that the norm uses.
+    """
+
+    snd: float = 0.0
+    per_channel: float = 0.0
+    gap: float = 0.0
+    mean_off: float = math.nan
+    second_off: float = math.nan
+    from_batch: float = math.nan
+
+
+@dataclass
+class _Points:
+    """Elements of one sample: x (C, k) and the sample's moments."""
+
+    x: Tensor
+    sample: Moments
+
+
+@dataclass
+class BatchNoise:
+    """Collects the statistics of batches, and elements to try them on.
+
+    Args:
+        norm: a norm that uses statistics of the batch.
+        generator: chooses the elements.
+    """
+
+    norm: nn.Module
+    generator: torch.Generator
+    batches: list[tuple[Moments, int]] = field(default_factory=list)
+    _points: list[_Points] = field(default_factory=list)
+    _active: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.spec = spec_of(self.norm)
+        self.training = self.norm.training
+        # What running statistics are now, before the batches move them.
+        self.running = _running(self.norm)
+
+    def add(self, x: Tensor, sample: Moments, batch: Moments) -> None:
+        """Take note of a batch.
+
+        Args:
+            x: its elements, (N, C, M).
+            sample: moments of its samples.
+            batch: of the whole batch.
+        """
+        values = x.shape[0] * x.shape[2]
+        if values < 2 or not all(v.isfinite().all() for v in batch):
+            return
+        batch = Moments(*(value.double() for value in batch))
+        self.batches.append((batch, values))
+        if not self._points:
+            self._choose(x, sample)
+
+    def _choose(self, x: Tensor, sample: Moments) -> None:
+        num_samples, channels, size = x.shape
+        undefined = {'in': size < 2, 'iw': size < 2, 'ln': channels * size < 2}
+        self._active = tuple(
+            name for name in self.spec.stats if not undefined.get(name)
+        )
+        chosen = min(num_samples, MOST_SAMPLES)
+        points = min(size, MOST_POINTS // chosen)
+        for index in range(chosen):
+            places = torch.randperm(size, generator=self.generator)[:points]
+            self._points.append(
+                _Points(
+                    x[index][:, places.to(x.device)].double(),
+                    Moments(*(v[index : index + 1].double() for v in sample)),
+                )
+            )
+
+    def measure(self) -> Disturbance:
+        """Try all batches on the elements."""
+        if not self._active:
+            return Disturbance(math.nan, math.nan, math.nan)
+        distances, gaps, others = [], [], []
+        for points in self._points:
+            by_batch = torch.stack(
+                [self._outputs(points, batch) for batch, _ in self.batches]
+            )
+            centre = by_batch.mean(0)
+            distances.append((by_batch - centre).norm(dim=1).mean())
+            if self.running is None:
+                continue
+            running = self._outputs(points, self.running, running=True)
+            gaps.append((by_batch - running).square().mean())
+            if self.spec.uses_samples:
+                alone = self._outputs(
+                    points, self.running, running=True, alone=True
+                )
+                others.append((running - alone).square().mean())
+        found = Disturbance(0.0, 0.0, _root_mean(gaps))
+        if self.training or self.running is None:
+            found.snd = float(torch.stack(distances).mean())
+            channels = self._points[0].x.shape[0]
+            found.per_channel = found.snd / math.sqrt(channels)
+        found.from_batch = _root_mean(others)
+        if self.running is not None:
+            found.mean_off, found.second_off = self._running_off()
+        return found
+
+    def _outputs(
+        self,
+        points: _Points,
+        batch: Moments,
+        *,
+        running: bool = False,
+        alone: bool = False,
+    ) -> Tensor:
+        """F(x), (C, k), with the statistics of one batch or the running
+        ones; ``alone``: with nothing but these."""
+        spec, active = self.spec, self._active
+        if alone:
+            active = ('bw',) if spec.whitens else ('bn',)
+            spec = replace(spec, stats=active)
+        A, b, _ = transform(
+            points.sample,
+            batch,
+            _ratios(self.norm, points.x),
+            spec,
+            active,
+            running and spec.running == 'matrix',
+        )
+        rows = points.x.view(-1, spec.num_rows, points.x.shape[-1])
+        return (A[0] @ rows + b[0].unsqueeze(-1)).view_as(points.x)
+
+    def _running_off(self) -> tuple[float, float]:
+        """How far the running statistics are from the average batch."""
+        counts = torch.tensor([float(n) for _, n in self.batches])
+        weights = (counts / counts.sum()).double()
+        means = torch.cat([b.mean for b, _ in self.batches])
+        weights = weights.to(means.device).view(-1, 1, 1)
+        covs = torch.cat([b.cov for b, _ in self.batches])
+        mean = (weights * means).sum(0)
+        cov = (weights.unsqueeze(-1) * covs).sum(0)
+        variance = cov.diagonal(dim1=-2, dim2=-1)
+        live = variance > self.spec.eps * DEAD_SHARE
+        off = (self.running.mean[0] - mean).abs()[live]
+        mean_off = (off / variance[live].sqrt()).mean()
+        second = self._average_second(covs, weights.unsqueeze(-1))
+        difference = (self.running.cov[0] - second).flatten(1).norm(dim=1)
+        size = second.flatten(1).norm(dim=1)
+        if self.spec.num_rows == 1:
+            difference, size = difference[live[:, 0]], size[live[:, 0]]
+        return float(mean_off), float((difference / size).mean())
+
+    def _average_second(self, covs: Tensor, weights: Tensor) -> Tensor:
+        """The average of what the norm keeps a running average of."""
+        if isinstance(self.norm, _BatchNorm):  # keeps unbiased variances
+            counts = [n / (n - 1) for _, n in self.batches]
+            weights = weights * weights.new_tensor(counts).view(-1, 1, 1, 1)
+        elif self.spec.running == 'matrix':
+            eye = torch.eye(covs.shape[-1], dtype=covs.dtype).to(covs.device)
+            covs = whitening_matrix(covs + self.spec.eps * eye, self.spec)
+        return (weights * covs).sum(0)
+
+
+def _ratios(norm: nn.Module, x: Tensor) -> Parameters:
+    """The ratio logits of a norm, without weight and bias."""
+    if not isinstance(norm, WhiteningNorm):
+        return Parameters(None, None, None, None)
+    logits = norm._logits(x)
+    return Parameters(
+        None, None, *(v if v is None else v.detach() for v in logits)
+    )
+
+
+def _running(norm: nn.Module) -> Moments | None:
+    """The running statistics as moments, or whitening matrix, in float64."""
+    if isinstance(norm, WhiteningNorm):
+        running = norm._running()
+    elif isinstance(norm, _BatchNorm) and norm.running_mean is not None:
+        running = Running(norm.running_mean, norm.running_var)
+    else:
+        running = None
+    if running is None:
+        return None
+    moments = running.moments(spec_of(norm).num_rows, torch.float64)
+    return Moments(*(value.clone() for value in moments))
+
+
+def _root_mean(squares: list[Tensor]) -> float:
+    return float(torch.stack(squares).mean().sqrt()) if squares else math.nan

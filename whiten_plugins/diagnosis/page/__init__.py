@@ -1,0 +1,5 @@
+"""The diagnosis as one page for a browser, readable without a network."""
+
+from .render import render
+
+__all__ = ['render']
