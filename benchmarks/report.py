@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
+from operator import methodcaller
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+
+from whiten_plugins.utils.files import write_files
+from whiten_plugins.utils.terminal import add_row, make_table
 
 
 def show(found: dict, console: Console | None = None) -> None:
@@ -18,18 +20,15 @@ def show(found: dict, console: Console | None = None) -> None:
         console: where to print; the terminal by default.
     """
     console = console or Console()
-    table = Table(title=f'{found["title"]} ({_where(found["machine"])})')
-    table.add_column(found['row'])
     cases = list(found['results'])
-    for case in cases:
-        table.add_column(case, justify='right')
     summaries = found.get('summaries', {})
-    for summary in summaries:
-        table.add_column(summary, justify='right')
+    numbers = (*cases, *summaries)
+    table = make_table(found['row'], *numbers, numbers=numbers)
+    table.title = f'{found["title"]} ({_where(found["machine"])})'
     for name in found['results'][cases[0]]:
         cells = [_cell(found['results'][case][name]) for case in cases]
         cells += [f'{values[name]:.2f}' for values in summaries.values()]
-        table.add_row(name, *cells)
+        add_row(table, name, *cells)
     console.print(table)
 
 
@@ -46,7 +45,6 @@ def _where(machine: dict[str, str]) -> str:
 
 
 def write(found: dict, path: Path) -> None:
-    """Writes all figures as JSON, by a temporary name."""
-    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    temporary.write_text(json.dumps(found, indent=1) + '\n')
-    temporary.replace(path)
+    """Writes all figures as JSON, whole or not at all."""
+    text = json.dumps(found, indent=1) + '\n'
+    write_files({path: methodcaller('write_text', text)})

@@ -75,7 +75,7 @@ def run_example(
 
 
 def example_shapes(
-    cfg: Config, image_size: tuple[int, int] | None = None
+    cfg: Config, image_size: Sequence[int] | None = None
 ) -> list[tuple[int, int, int]]:
     """Shapes (C, H, W) of images to run the model of a config on.
 
@@ -87,8 +87,11 @@ def example_shapes(
     backbone = (cfg.get('model') or {}).get('backbone') or {}
     channels = backbone.get('in_channels', 3)
     channels = channels if isinstance(channels, int) else 3
-    sizes = [image_size] if image_size else [IMAGE_SIZE, *_sizes_in(cfg)]
-    return [(channels, *size) for size in dict.fromkeys(sizes)]
+    if image_size is not None:
+        height, width = image_size
+        return [(channels, height, width)]
+    sizes = dict.fromkeys([IMAGE_SIZE, *_sizes_in(cfg)])
+    return [(channels, *size) for size in sizes]
 
 
 def is_detector(model: nn.Module) -> bool:

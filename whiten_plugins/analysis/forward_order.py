@@ -21,7 +21,7 @@ from .receptive_field import ROI, Field, FieldTracker, merge
 
 
 def trace_forward(
-    cfg: Config, image_size: tuple[int, int] | None = None
+    cfg: Config, image_size: Sequence[int] | None = None
 ) -> dict[str, int | str | None]:
     """Run the model of a config once and watch its norms.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -24,7 +25,7 @@ def fold_checkpoint(
     out: str | Path,
     *,
     overwrite: bool = False,
-    image_size: tuple[int, int] | None = None,
+    image_size: Sequence[int] | None = None,
     console: Console | None = None,
 ) -> list[Path]:
     """Fold the norms of a checkpoint; say which, and which not and why.

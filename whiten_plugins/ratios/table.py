@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..utils.terminal import add_row, fold_nothing_in_files, make_table
 from .charts.names import letters, moment_names, time_title
 from .palette import COLORS
 from .runs import Run
@@ -21,20 +22,28 @@ def ratio_table(run: Run) -> Table:
     Each part of the network starts with its averages; the largest ratio of
     a row is emphasized. A statistic that a layer does not mix is left blank.
     """
-    table = _table('layer', 'type')
-    for moment in MOMENTS:
-        for stat in run.stats:
-            header = Text(f'{moment}\n{stat}', style=COLORS[stat])
-            table.add_column(header, justify='right', no_wrap=True)
+    ratios = [
+        Text(f'{moment}\n{stat}', style=COLORS[stat])
+        for moment in MOMENTS
+        for stat in run.stats
+    ]
+    table = make_table(
+        'layer',
+        'type',
+        *ratios,
+        numbers=[header.plain for header in ratios],
+        whole=('type',),
+        gap=1,
+    )
     averages = averages_by_part(run.layers)
     for part, layers in groupby(run.layers, key=lambda item: item.part):
         average = averages[part]
-        count = Text(f'{part}: average of {average["layers"]}')
-        table.add_row(count, '', *_cells(average, run.stats), style='bold')
+        name = f'{part}: average of {average["layers"]}'
+        add_row(table, name, '', *_cells(average, run.stats), style='bold')
         for layer in layers:
             shown = {'mean': layer.mean, 'var': layer.var}
-            name = Text(f'  {layer.name}')
-            table.add_row(name, layer.type, *_cells(shown, run.stats))
+            cells = _cells(shown, run.stats)
+            add_row(table, f'  {layer.name}', layer.type, *cells)
         table.add_section()
     return table
 
@@ -42,14 +51,17 @@ def ratio_table(run: Run) -> Table:
 def change_table(first: Run, other: Run, titles: tuple[str, str]) -> Table:
     """Tabulate the layers whose ratios differ most between two runs."""
     names = moment_names([first, other])
-    table = _table('layer', 'ratios', 'statistic')
-    for header in (*titles, 'difference', 'moved'):
-        table.add_column(header, justify='right', no_wrap=True)
+    numbers = (*titles, 'difference', 'moved')
+    words = ('ratios', 'statistic')
+    table = make_table(
+        'layer', *words, *numbers, numbers=numbers, whole=words, gap=1
+    )
     for change in changes(first.layers, other.layers)[:MAX_CHANGES]:
         stat = change.stat
         values = (change.before.get(stat, 0.0), change.after.get(stat, 0.0))
-        table.add_row(
-            Text(change.layer),
+        add_row(
+            table,
+            change.layer,
             names[change.moment],
             Text(stat, style=COLORS[stat]),
             *(f'{value:.3f}' for value in values),
@@ -61,7 +73,7 @@ def change_table(first: Run, other: Run, titles: tuple[str, str]) -> Table:
 
 def print_run(run: Run, console: Console) -> None:
     """Print the ratios of a run, its choices over time and its notes."""
-    _unfold(console)
+    fold_nothing_in_files(console)
     console.print(Text(str(run.path)), style='bold', soft_wrap=True)
     console.print(ratio_table(run))
     if len(run.snapshots) > 1:
@@ -82,7 +94,7 @@ def print_run(run: Run, console: Console) -> None:
 
 def print_changes(runs: Sequence[Run], console: Console) -> None:
     """Print how each run differs from the first one."""
-    _unfold(console)
+    fold_nothing_in_files(console)
     first, *others = runs
     start, *ends = letters(runs)
     for end, other in zip(ends, others):
@@ -90,20 +102,6 @@ def print_changes(runs: Sequence[Run], console: Console) -> None:
         console.print(Text(title), style='bold', soft_wrap=True)
         console.print(change_table(first, other, (start, end)))
         console.print()
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    first, *rest = columns
-    table.add_column(first, overflow='fold')
-    for column in rest:
-        table.add_column(column, no_wrap=True)
-    return table
-
-
-def _unfold(console: Console) -> None:
-    if not console.is_terminal:
-        console.width = 1000  # a file has no width: fold nothing
 
 
 def _cells(panels: dict[str, dict], stats: Iterable[str]) -> list[Text]:

@@ -10,7 +10,10 @@ from rich.text import Text
 
 
 def make_table(
-    *columns: str | Text, numbers: Container[str] = (), gap: int = 2
+    *columns: str | Text,
+    numbers: Container[str] = (),
+    whole: Container[str] = (),
+    gap: int = 2,
 ) -> Table:
     """Make a table without lines.
 
@@ -18,6 +21,7 @@ def make_table(
         columns: headers; without any, none are shown.
         numbers: those of the columns that are right-justified and not
             wrapped. Text in the others is folded where it does not fit.
+        whole: those of the others that are not.
         gap: spaces between columns.
     """
     table = Table(
@@ -31,7 +35,8 @@ def make_table(
         if header.plain in numbers:
             table.add_column(header, justify='right', no_wrap=True)
         else:
-            table.add_column(header, overflow='fold')
+            no_wrap = header.plain in whole
+            table.add_column(header, overflow='fold', no_wrap=no_wrap)
     return table
 
 
