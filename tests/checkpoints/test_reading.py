@@ -1,6 +1,7 @@
 """What is read as a checkpoint, and what is refused in one clear line."""
 
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,49 @@ def test_missing_file_and_directory(tmp_path):
         load_checkpoint(tmp_path / 'missing.pth')
     with pytest.raises(CheckpointError, match='is a directory'):
         load_checkpoint(tmp_path)
+
+
+AVERAGED = {'bn.weight': torch.zeros(2)}
+
+
+def test_weights_are_chosen_by_name(tmp_path):
+    path = tmp_path / 'a.pth'
+    optimizer = {'state': {0: {'step': torch.ones(1)}}, 'param_groups': []}
+    content = {'optimizer': optimizer, 'state_dict_ema': AVERAGED}
+    torch.save({'state_dict': STATE, **content}, path)
+    usual = load_checkpoint(path)
+    assert usual.state_dict.keys() == STATE.keys()
+    assert (usual.weights, usual.others) == ('state_dict', ('state_dict_ema',))
+    chosen = load_checkpoint(path, weights='state_dict_ema')
+    assert chosen.state_dict.keys() == AVERAGED.keys()
+    assert (chosen.weights, chosen.others) == (
+        'state_dict_ema',
+        ('state_dict',),
+    )
+    with pytest.raises(CheckpointError, match=r"'x'; .*: 'state_dict', 's"):
+        load_checkpoint(path, weights='x')
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match="by name: 'state_dict_ema'$"):
+        load_checkpoint(path)
+
+
+def test_keys_are_listed_where_no_tensors_are(tmp_path):
+    torch.save({f'key{i}': i for i in range(9)}, tmp_path / 'a.pth')
+    message = "its keys are 'key0', .*'key4' and 4 more$"
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(tmp_path / 'a.pth')
+
+
+def test_safetensors(tmp_path, monkeypatch):
+    path = tmp_path / 'a.safetensors'
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, 'safetensors', None)
+        path.write_bytes(b'')
+        with pytest.raises(CheckpointError, match='pip install safetensors'):
+            load_checkpoint(path)
+    safetensors = pytest.importorskip('safetensors.torch')
+    safetensors.save_file({'module.bn.weight': torch.ones(2)}, path)
+    assert list(load_checkpoint(path).state_dict) == ['bn.weight']
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(CheckpointError, match='damaged'):
+        load_checkpoint(path)

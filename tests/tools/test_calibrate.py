@@ -71,9 +71,13 @@ def test_stem_sees_the_training_images(run, tiny_config, tmp_path):
     torch.manual_seed(0)
     model, loader = build(config)
     source, out = save(model, tmp_path / 'a.pth'), tmp_path / 'b.pth'
+    content = torch.load(source, weights_only=True)
+    content['state_dict']['teacher.weight'] = torch.ones(2)
+    torch.save(content, source)
     args = ('--num-images', '2', '--batch-size', '1', '--out', out)
     assert run('calibrate.py', config, source, *args)[0] == 0
     saved = torch.load(out, weights_only=True)['state_dict']
+    assert saved['teacher.weight'].tolist() == [1, 1]  # has no place, stays
     moments = []
     for index in range(2):
         batch = loader.collate_fn([loader.dataset[index]])

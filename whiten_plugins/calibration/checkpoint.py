@@ -20,10 +20,10 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from torch import nn
 from torch.utils.data import BatchSampler, DataLoader
 
-from ..checkpoints.reading import Checkpoint, CheckpointError, load_checkpoint
+from ..checkpoints.loading import load_weights
+from ..checkpoints.reading import load_checkpoint
 from ..checkpoints.writing import save_weights
 from ..runner import build_runner
 from ..utils.files import check_free
@@ -71,13 +71,15 @@ def calibrate_checkpoint(
     source = load_checkpoint(checkpoint)
     with _quiet_runner(cfg) as runner:
         model = unwrap_model(runner.model)
-        _load(model, source)
+        load_weights(model, source)
         trained = Runner.build_dataloader(cfg.train_dataloader, seed=seed)
         loader = sample_loader(trained, num_images, batch_size, seed)
         batches = _with_progress(loader, num_images, console or Console())
         done = batch_average(model, batches, seed=seed)
     if is_main_process():
         weights = weights_to_cpu(model.state_dict())
+        others = source.state_dict.keys() - weights.keys()
+        weights.update((key, source.state_dict[key]) for key in sorted(others))
         save_weights(weights, source.meta, out)
     return done
 
@@ -91,17 +93,6 @@ def _quiet_runner(cfg: Config) -> Iterator[Runner]:
     with tempfile.TemporaryDirectory() as folder:
         cfg.work_dir = folder
         yield build_runner(cfg)
-
-
-def _load(model: nn.Module, source: Checkpoint) -> None:
-    try:
-        model.load_state_dict(source.state_dict)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip()
-        raise CheckpointError(
-            f'{source.path}: is not of the network in the config: '
-            f'{first[:200]}'
-        ) from None
 
 
 def _with_progress(

@@ -22,6 +22,8 @@ _WRAPPERS = re.compile(
     r'^(?:(?:module|_orig_mod)(?:\.|$))+|(?<=\.)_orig_mod(?:\.|$)'
 )
 
+_USUAL_WEIGHTS = ('state_dict', 'model')
+
 
 class CheckpointError(ValueError):
     """A file that cannot be read as a checkpoint, or holds no ratios."""
@@ -42,11 +44,16 @@ class Checkpoint:
             are without the ``module.`` of data-parallel wrappers and the
             ``_orig_mod.`` of compiled modules.
         meta: what the file says about itself.
+        weights: where in the file the weights are; empty where they are all
+            there is.
+        others: where other weights are, such as averaged ones.
     """
 
     path: Path
     state_dict: dict[str, Tensor]
     meta: Mapping = field(default_factory=dict)
+    weights: str = ''
+    others: tuple[str, ...] = ()
 
     @property
     def config(self) -> str | None:
@@ -57,22 +64,29 @@ class Checkpoint:
 
 
 def load_checkpoint(
-    path: str | Path, *, trust_pickle: bool = False
+    path: str | Path,
+    *,
+    trust_pickle: bool = False,
+    weights: str | None = None,
 ) -> Checkpoint:
     """Read an mmengine training checkpoint or a plain state dict.
 
     Args:
-        path: A file written by `torch.save`: a state dict, or
-            a dict with one under ``state_dict`` or ``model``.
+        path: A file written by `torch.save`: a state dict, or a dict of
+            state dicts and other things; or a ``.safetensors`` file.
         trust_pickle: load any object, which executes what the file says.
             Default: False, weights only.
+        weights: key of the state dict in the file, for instance
+            ``state_dict_ema``. Default: ``state_dict``, else ``model``, else
+            the file itself.
 
     Returns:
         Checkpoint: Its weights, on the CPU, and its ``meta``.
 
     Raises:
         PickleRefusedError: If it holds more than weights and plain values.
-        CheckpointError: If there is no such file, or it is not a checkpoint.
+        CheckpointError: If there is no such file, it is not a checkpoint, or
+            has no such weights.
     """
     path = Path(path)
     content = _load(path, trust_pickle)
@@ -80,12 +94,15 @@ def load_checkpoint(
         raise CheckpointError(
             f'{path}: holds a {type(content).__name__}, not a state dict'
         )
-    state_dict = content
-    for key in ('state_dict', 'model'):
-        if isinstance(content.get(key), Mapping):
-            state_dict = content[key]
-            break
-    weights = with_metadata(
+    found = {
+        str(key): value
+        for key, value in content.items()
+        if _has_weights(value)
+    }
+    usual = (key for key in _USUAL_WEIGHTS if key in found)
+    chosen = next(usual, '') if weights is None else weights
+    state_dict = found.get(chosen, {}) if chosen else content
+    tensors = with_metadata(
         {
             _unwrapped(str(key)): value
             for key, value in state_dict.items()
@@ -96,13 +113,44 @@ def load_checkpoint(
             for name, entries in module_metadata(state_dict).items()
         },
     )
-    if not weights:
+    if not tensors:
+        place = (
+            f'nor under {" or ".join(map(repr, _USUAL_WEIGHTS))}'
+            if weights is None
+            else f'under {weights!r}'
+        )
         raise CheckpointError(
-            f"{path}: no tensors found in it, nor under 'state_dict' or "
-            f"'model'; expected a checkpoint or a state dict"
+            f'{path}: no tensors found in it, {place}; '
+            f'{_what_is_there(content, found)}'
         )
     meta = content.get('meta')
-    return Checkpoint(path, weights, meta if isinstance(meta, Mapping) else {})
+    return Checkpoint(
+        path,
+        tensors,
+        meta if isinstance(meta, Mapping) else {},
+        chosen,
+        tuple(key for key in found if key != chosen),
+    )
+
+
+def _has_weights(value: object) -> bool:
+    """Whether a value is a state dict; an optimizer's state is none."""
+    return isinstance(value, Mapping) and any(
+        isinstance(key, str) and isinstance(item, Tensor)
+        for key, item in value.items()
+    )
+
+
+def _what_is_there(content: Mapping, found: Mapping) -> str:
+    if found:
+        return f'choose its weights by name: {", ".join(map(_shown, found))}'
+    keys = [_shown(key) for key in content]
+    more = f' and {len(keys) - 5} more' if len(keys) > 5 else ''
+    return f'its keys are {", ".join(keys[:5]) or "none"}{more}'
+
+
+def _shown(key: object) -> str:
+    return f'{str(key)[:40]!r}'
 
 
 def module_metadata(state_dict: Mapping) -> dict[str, dict[str, Any]]:
@@ -141,6 +189,8 @@ def _load(path: Path, trust_pickle: bool) -> Any:
         )
     if not path.is_file():
         raise CheckpointError(f'{path}: no such file')
+    if path.suffix == '.safetensors':
+        return _load_safetensors(path)
     try:
         with safe_globals.allowed(), warnings.catch_warnings():
             warnings.simplefilter('ignore')
@@ -156,6 +206,22 @@ def _load(path: Path, trust_pickle: bool) -> Any:
         raise CheckpointError(f'{path}: cannot be read') from error
     except Exception as error:  # arbitrary bytes raise arbitrary errors
         raise _refusal(path, error) from error
+
+
+def _load_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise CheckpointError(
+            f'{path}: reading it needs safetensors: pip install safetensors'
+        ) from error
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f'{path}: not a safetensors file, or a damaged one'
+        ) from error
 
 
 def _refusal(path: Path, error: Exception) -> CheckpointError:

@@ -6,7 +6,9 @@
      "layers": [{"name": "backbone.bn1", "type": "SN",
                  "stats": ["in", "ln", "bn"]}, ...]}
 
-(on one line), and goes on with one for each snapshot, its ratios in the order
+(on one line, which may say more: ``started``, when the training began, its
+``interval`` of iterations between snapshots and its ``max_iters``), and goes
+on with one for each snapshot, its ratios in the order
 of the layers and of their statistics::
 
     {"iter": 50, "epoch": 1, "mean": [[0.3, 0.3, 0.4], ...],
@@ -15,15 +17,20 @@ of the layers and of their statistics::
 A ratio that is not a number, of a training that diverged, is ``null``.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 FILE_NAME = 'ratio_history.jsonl'
+TIME_FORMAT = '%Y%m%d_%H%M%S'  # as in the meta of mmengine's checkpoints
 _FORMAT = {'format': 'whiten_plugins.ratio_history', 'version': 1}
 _DECIMALS = 5
 _DAMAGE = (ValueError, KeyError, TypeError, RecursionError)
@@ -58,6 +65,10 @@ class RatioHistory:
         mean: ratios of the means, of each layer of each snapshot, averaged
             over a layer's ratio groups.
         var: those of the (co)variances.
+        started: when the training began, in a form that sorts by time; None
+            where an older history does not say, as with those that follow.
+        interval: iterations between snapshots.
+        max_iters: iterations of the whole training.
     """
 
     layers: list[HistoryLayer]
@@ -65,6 +76,9 @@ class RatioHistory:
     epochs: list[int] = field(default_factory=list)
     mean: list[Ratios] = field(default_factory=list)
     var: list[Ratios] = field(default_factory=list)
+    started: str | None = None
+    interval: int | None = None
+    max_iters: int | None = None
 
 
 def read_history(path: str | Path) -> RatioHistory:
@@ -84,7 +98,13 @@ def read_history(path: str | Path) -> RatioHistory:
         lines = Path(path).read_bytes().decode().split('\n')[:-1]
     except UnicodeDecodeError:
         raise ValueError(f'{path}: not a ratio history') from None
-    history = RatioHistory(_layers(lines[0] if lines else '', path))
+    header = _header(lines[0] if lines else '', path)
+    history = RatioHistory(
+        _layers(header),
+        started=_entry(header, 'started', str),
+        interval=_entry(header, 'interval', int),
+        max_iters=_entry(header, 'max_iters', int),
+    )
     for number, line in enumerate(lines[1:], start=2):
         try:
             _append(history, json.loads(line))
@@ -97,7 +117,12 @@ def read_history(path: str | Path) -> RatioHistory:
 
 
 def start_history(
-    path: Path, layers: Sequence[HistoryLayer], iteration: int = 0
+    path: Path,
+    layers: Sequence[HistoryLayer],
+    iteration: int = 0,
+    *,
+    interval: int | None = None,
+    max_iters: int | None = None,
 ) -> Path | None:
     """Make a file ready for the snapshots that follow an iteration.
 
@@ -109,17 +134,25 @@ def start_history(
         path: the file.
         layers: the layers in the order of the ratios to come.
         iteration: iterations that are done; 0 for a new training.
+        interval: iterations between snapshots. Without it the history does
+            not say when it started either.
+        max_iters: iterations of the whole training.
 
     Returns:
         Where another history went, or None.
     """
+    header: dict[str, Any] = dict(_FORMAT)
+    if interval is not None:
+        header['started'] = time.strftime(TIME_FORMAT)
+        header['interval'] = interval
+        header['max_iters'] = max_iters
+    header['layers'] = [asdict(layer) for layer in layers]
     moved = None
     if os.path.lexists(path):
-        if iteration > 0 and _go_on(path, layers, iteration):
+        if iteration > 0 and _go_on(path, layers, iteration, header):
             return None
         moved = _free_name(path)
         os.rename(path, moved)
-    header = {**_FORMAT, 'layers': [asdict(layer) for layer in layers]}
     _replace(path, _line(header))
     return moved
 
@@ -138,8 +171,13 @@ def append_snapshot(
         file.write(_line(snapshot))
 
 
-def _go_on(path: Path, layers: Sequence[HistoryLayer], iteration: int) -> bool:
-    """Drops what is after an iteration, if the history is of these layers."""
+def _go_on(
+    path: Path,
+    layers: Sequence[HistoryLayer],
+    iteration: int,
+    header: dict[str, Any],
+) -> bool:
+    """Drop what is after an iteration, if the history is of these layers."""
     try:
         history = read_history(path)
     except ValueError:
@@ -147,8 +185,10 @@ def _go_on(path: Path, layers: Sequence[HistoryLayer], iteration: int) -> bool:
     if history.layers != list(layers):
         return False
     kept = sum(done <= iteration for done in history.iterations)
+    if 'started' in header:
+        header = {**header, 'started': history.started}
     lines = path.read_text(encoding='utf-8').splitlines(keepends=True)
-    _replace(path, ''.join(lines[: kept + 1]))
+    _replace(path, _line(header) + ''.join(lines[1 : kept + 1]))
     return True
 
 
@@ -160,14 +200,12 @@ def _free_name(path: Path) -> Path:
             return name
 
 
-def _layers(line: str, path: str | Path) -> list[HistoryLayer]:
+def _header(line: str, path: str | Path) -> dict[str, Any]:
+    """The first line, once it is seen to be that of a history."""
     try:
         header = json.loads(line)
         found = {key: header[key] for key in _FORMAT}
-        layers = [
-            HistoryLayer(layer['name'], layer['type'], tuple(layer['stats']))
-            for layer in header['layers']
-        ]
+        _layers(header)
     except _DAMAGE:
         raise ValueError(f'{path}: not a ratio history') from None
     if found != _FORMAT:
@@ -175,7 +213,19 @@ def _layers(line: str, path: str | Path) -> list[HistoryLayer]:
             f'{path}: is {found["format"]} of version {found["version"]}; '
             f'known is {_FORMAT["format"]} of version {_FORMAT["version"]}'
         )
-    return layers
+    return header
+
+
+def _layers(header: dict[str, Any]) -> list[HistoryLayer]:
+    return [
+        HistoryLayer(layer['name'], layer['type'], tuple(layer['stats']))
+        for layer in header['layers']
+    ]
+
+
+def _entry(header: dict[str, Any], key: str, kind: type) -> Any:
+    value = header.get(key)
+    return value if type(value) is kind else None
 
 
 def _append(history: RatioHistory, snapshot: dict) -> None:

@@ -87,7 +87,13 @@ class RatioHook(Hook):
             HistoryLayer(name, norm.description.type, norm.stats)
             for name, norm in self._norms.items()
         ]
-        moved = start_history(self._file, self._layers, runner.iter)
+        moved = start_history(
+            self._file,
+            self._layers,
+            runner.iter,
+            interval=self.interval,
+            max_iters=getattr(runner, 'max_iters', None),
+        )
         if moved is not None:
             print_log(
                 f'RatioHook: {self._file} was of another training and is now '
