@@ -166,12 +166,13 @@ def check_place(venv, stamp):
 
 def find_uv():
     """Return a uv that is new enough, fetched into `.uv` if none is here."""
-    own = ROOT / '.uv' / 'bin' / 'uv'
+    folder = ROOT / '.uv'
+    own = folder / 'bin' / 'uv'
     for program in (shutil.which('uv'), str(own)):
         if program and uv_version(program) >= UV_MINIMUM:
             return program
     say('Fetching uv, which makes the environments, into .uv')
-    make = [sys.executable, '-m', 'venv', '--clear', str(own.parents[2])]
+    make = [sys.executable, '-m', 'venv', str(folder)]
     fetch = [str(own.with_name('python')), '-m', 'pip', 'install', '--quiet']
     fetch += ['--disable-pip-version-check', f'uv=={UV_VERSION}']
     for command in (make, fetch):

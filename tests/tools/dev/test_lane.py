@@ -154,8 +154,27 @@ class TestUv:
 
         monkeypatch.setattr(lane, 'captured', captured)
         monkeypatch.setattr('shutil.which', lambda name: f'/usr/bin/{name}')
-        assert lane.find_uv() == str(tmp_path / '.uv' / 'bin' / 'uv')
+        own = tmp_path / '.uv'
+        assert lane.find_uv() == str(own / 'bin' / 'uv')
+        assert asked[-2] == [sys.executable, '-m', 'venv', str(own)]
         assert asked[-1][-1] == f'uv=={lane.UV_VERSION}'
+
+    def test_fetching_it_leaves_the_project_as_it_is(
+        self, lane, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr(lane, 'ROOT', tmp_path)
+        (tmp_path / 'README.md').touch()
+        (tmp_path / '.uv').mkdir()
+        monkeypatch.setattr('shutil.which', lambda name: None)
+        # No index: a venv is made, and nothing is fetched into it.
+        monkeypatch.setenv('PIP_NO_INDEX', '1')
+        monkeypatch.setenv('PIP_FIND_LINKS', str(tmp_path))
+        with pytest.raises(lane.LaneError, match='uv'):
+            lane.find_uv()
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            '.uv',
+            'README.md',
+        ]
 
     @pytest.mark.parametrize(
         ('output', 'message'),
