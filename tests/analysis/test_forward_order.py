@@ -107,6 +107,32 @@ def test_models_that_take_one_size():
         MODELS.module_dict.pop('_FixedSize')
 
 
+class BaseMOTModel(BaseModel):
+    """mmdet's trackers take videos, and only predict."""
+
+    __module__ = 'mmdet.models.mot.base'
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), SN(4)
+
+    def forward(self, inputs, data_samples, mode):
+        assert mode == 'predict' and inputs.dim() == 5
+        frame = data_samples[0][0]
+        assert frame.ori_shape == inputs.shape[3:] and frame.frame_id == 0
+        return self.norm(self.conv(inputs[:, 0]))
+
+
+def test_models_of_videos():
+    pytest.importorskip('mmdet')
+    MODELS.register_module(name='_Videos', module=BaseMOTModel)
+    try:
+        found = trace_forward(Config(dict(model=dict(type='_Videos'))))
+    finally:
+        MODELS.module_dict.pop('_Videos')
+    assert found == {'norm': 3}
+
+
 class _Predicts(BaseModel):
     """As PointRend: the toolkit has no mode 'tensor' for it."""
 

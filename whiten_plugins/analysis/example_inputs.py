@@ -113,9 +113,11 @@ def _runs(model: nn.Module, shape: Sequence[int]) -> Iterator[ExampleRun]:
     if not isinstance(model, BaseModel):
         yield ExampleRun(image, partial(model, image))
     elif _inherits(model, 'mmdet.models.mot.base.BaseMOTModel'):
-        video, sample = image.unsqueeze(1), _video_sample(shape[1:])
+        samples = [_video_sample(shape[1:])]
+        # The video is made in the run: who follows the image sees it.
         yield ExampleRun(
-            image, partial(model, video, [sample], mode='predict')
+            image,
+            lambda: model(image.unsqueeze(1), samples, mode='predict'),
         )
     else:
         for mode in ('tensor', 'predict'):

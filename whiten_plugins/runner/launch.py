@@ -45,8 +45,9 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def _check_load_from(checkpoint: str | None) -> None:
-    is_local = checkpoint is not None and '://' not in checkpoint
-    if is_local and not Path(checkpoint).is_file():
+    if checkpoint is None or '://' in checkpoint:
+        return
+    if not Path(checkpoint).is_file():
         raise ConfigError(f'no such checkpoint: {checkpoint}')
 
 
@@ -54,7 +55,7 @@ def _use_cpu_amp(cfg: Config) -> None:
     """Puts :class:`CPUAmpOptimWrapper` where a GPU's wrapper would fail."""
     wrapper = cfg.get('optim_wrapper') or {}
     if wrapper.get('type') == 'AmpOptimWrapper':
-        wrapper.type = 'CPUAmpOptimWrapper'
+        wrapper['type'] = 'CPUAmpOptimWrapper'
         for key in ('loss_scale', 'dtype', 'use_fsdp'):
             wrapper.pop(key, None)
         print_log(

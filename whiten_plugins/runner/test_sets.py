@@ -18,10 +18,11 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
+from typing import ClassVar
 
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
@@ -37,7 +38,8 @@ from ..utils.terminal import add_row, make_table
 Metrics = dict[str, float]
 
 
-class TestSet(NamedTuple):
+@dataclass(frozen=True)
+class TestSet:
     """A data set to test on.
 
     Attributes:
@@ -47,7 +49,7 @@ class TestSet(NamedTuple):
         seen: whether it is of the training's domain.
     """
 
-    __test__ = False  # not a test of pytest's
+    __test__: ClassVar[bool] = False  # not a test of pytest's
 
     name: str
     dataloader: ConfigDict
