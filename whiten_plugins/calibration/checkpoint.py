@@ -26,7 +26,7 @@ from ..checkpoints.loading import load_weights
 from ..checkpoints.reading import load_checkpoint
 from ..checkpoints.writing import save_weights
 from ..runner import build_runner
-from ..utils.files import check_free
+from ..utils.files import check_folder, check_free
 from ..utils.model_wrappers import unwrap_model
 from .average import BatchAverage, batch_average
 from .data import sample_loader
@@ -69,6 +69,8 @@ def calibrate_checkpoint(
     out = Path(out)
     check_free([out], overwrite, Path(checkpoint))
     source = load_checkpoint(checkpoint)
+    size = sum(value.nbytes for value in source.state_dict.values())
+    check_folder(out.parent, size)
     with _quiet_runner(cfg) as runner:
         model = unwrap_model(runner.model)
         load_weights(model, source)

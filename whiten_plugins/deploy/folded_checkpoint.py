@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-import torch
 from mmengine.config import Config
 from rich.console import Console
 
 from ..analysis.example_inputs import example_shapes
 from ..checkpoints.loading import load_model
+from ..checkpoints.writing import save_torch
 from ..utils.files import check_free, write_files
 from ..utils.terminal import add_row, fold_nothing_in_files, make_table
 from .fold import FoldReport, fold_norms
@@ -70,7 +70,7 @@ def fold_checkpoint(
     # Where the config is, whatever folder a tool is started in.
     beside = folded_config(cfg, report, f'{{{{ fileDirname }}}}/{out.name}')
     write_files(
-        {files[0]: partial(torch.save, content), files[1]: beside.dump}
+        {files[0]: partial(save_torch, content), files[1]: beside.dump}
     )
     return files
 

@@ -20,6 +20,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from operator import methodcaller
 from pathlib import Path
 from statistics import fmean
 from typing import ClassVar
@@ -33,6 +34,7 @@ from rich.table import Table
 
 from ..config.errors import ConfigError
 from ..config.loading import load_config
+from ..utils.files import write_files
 from ..utils.terminal import add_row, make_table
 
 Metrics = dict[str, float]
@@ -193,8 +195,8 @@ def _save(path: Path, results: Mapping[str, Metrics]) -> None:
         name: {metric: _number(value) for metric, value in metrics.items()}
         for name, metrics in results.items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(numbers, indent=2) + '\n', encoding='utf-8')
+    text = json.dumps(numbers, indent=2) + '\n'
+    write_files({path: methodcaller('write_text', text, encoding='utf-8')})
 
 
 def mean_over_unseen(

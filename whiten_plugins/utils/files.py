@@ -1,11 +1,27 @@
-"""Files that are written whole or not at all, and replace nothing unasked."""
+"""Files that are written whole or not at all, and replace nothing unasked.
+
+A tool calls :func:`check_free` before its work and :func:`write_files` after
+it. Between them they see to it that
+
+- no file is written over what it is made from, nor, unasked, over another;
+- a folder that cannot be written, or is full, is found before the work;
+- files that belong together, also parts that a writer adds by itself, appear
+  together or not at all, and with them the folder that they need;
+- what was replaced is back after a failure, and nothing temporary is left.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+
+_BLOCK = 4096
+_STAGING = '.writing-'
 
 
 def check_free(
@@ -16,48 +32,173 @@ def check_free(
     source_name: str = 'the checkpoint',
     file_name: str = 'file',
 ) -> None:
-    """See, before any work, that writing these files loses nothing.
+    """See, before any work, that these files can be written at no loss.
 
     Args:
-        files: the files to write.
+        files: the files to write, of one folder.
         overwrite: whether they may be replaced.
         source: the file that is read; never written. Default: none.
         source_name: what the messages call it.
         file_name: what the messages call a file to write.
 
     Raises:
-        OSError: if one of them is the source, a folder, or there already.
+        OSError: if one of them is the source, no file, or there already, or
+            its folder cannot be written.
     """
     for file in files:
         both = source is not None and file.exists() and source.exists()
         if both and os.path.samefile(file, source):
             raise FileExistsError(
-                f'{file}: is {source_name} itself; name another {file_name}'
+                f'{file}: is {source_name} itself, already there; name '
+                f'another {file_name}'
             )
         if file.is_dir():
             raise IsADirectoryError(f'{file}: is a folder; name a file in it')
+        if file.exists() and not file.is_file():
+            raise FileExistsError(f'{file}: is a device, not a file')
     taken = [str(file) for file in files if os.path.lexists(file)]
     if taken and not overwrite:
         raise FileExistsError(
             f'{", ".join(taken)}: already there; choose another {file_name} '
             'or add --overwrite'
         )
+    check_folder(files[0].parent)
 
 
-def write_files(writers: Mapping[Path, Callable[[Path], object]]) -> None:
+def check_folder(folder: Path, size: int = 0) -> None:
+    """See that a folder, which need not exist yet, can be written to.
+
+    Args:
+        folder: its path.
+        size: bytes that will be written, if known.
+
+    Raises:
+        OSError: if it is a file, read-only or too full.
+    """
+    nearest = nearest_folder(folder)
+    try:
+        with tempfile.TemporaryFile(dir=nearest) as file:
+            file.write(bytes(_BLOCK))
+            file.flush()
+    except OSError as error:
+        raise _about(folder, error) from error
+    free = shutil.disk_usage(nearest).free
+    if free < size:
+        raise OSError(
+            errno.ENOSPC,
+            f'{os.strerror(errno.ENOSPC)}: {free / 1e6:.1f} MB are free, '
+            f'about {size / 1e6:.1f} MB are needed',
+            str(folder),
+        )
+
+
+def nearest_folder(path: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists.
+
+    Raises:
+        NotADirectoryError: if there is a file in its place.
+    """
+    nearest = next(
+        p for p in (path, *path.absolute().parents) if os.path.lexists(p)
+    )
+    if not nearest.is_dir():
+        raise NotADirectoryError(f'{nearest}: is a file, not a folder')
+    return nearest
+
+
+def write_files(
+    writers: Mapping[Path, Callable[[Path], object]],
+    *,
+    overwrite: bool = False,
+) -> list[Path]:
     """Write files of one folder under other names before any takes its own.
 
     Args:
         writers: for each file what writes it to a path, of the same name in
-            another folder; the last one appears last.
+            another folder; files that it adds there, such as the
+            ``model.onnx.data`` of a large model, come along. The last one
+            appears last. These files are replaced if they exist.
+        overwrite: whether files that were added may be replaced too.
+
+    Returns:
+        list[Path]: All files.
 
     Raises:
-        OSError: if they cannot be written; nothing is left behind.
+        OSError: if they cannot be written; everything is as it was.
     """
     folder = next(iter(writers)).parent
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix='.writing-', dir=folder) as made:
+    nearest = nearest_folder(folder)
+    try:
+        staging = tempfile.TemporaryDirectory(prefix=_STAGING, dir=nearest)
+    except OSError as error:
+        raise _about(folder, error) from error
+    with staging as name:
+        made = Path(name, 'made')
+        made.mkdir()
         for file, write in writers.items():
-            write(Path(made) / file.name)
-        for file in writers:
-            os.replace(Path(made) / file.name, file)
+            try:
+                write(made / file.name)
+            except OSError as error:
+                if not str(error.filename or name).startswith(name):
+                    raise  # about something that the writer reads
+                raise _about(file, error) from error
+        names = [file.name for file in writers]
+        added = sorted({p.name for p in made.iterdir()}.difference(names))
+        if not overwrite:
+            _check_added([folder / name for name in added])
+        _move(made, folder, [*added, *names])
+    return [folder / name for name in (*added, *names)]
+
+
+def _check_added(files: Sequence[Path]) -> None:
+    taken = [str(file) for file in files if os.path.lexists(file)]
+    if taken:
+        raise FileExistsError(
+            f'{", ".join(taken)}: already there, and a part of what is '
+            'written; choose another folder or add --overwrite'
+        )
+
+
+def _move(made: Path, folder: Path, names: Sequence[str]) -> None:
+    """Move files into a folder, all or none."""
+    replaced = made.with_name('replaced')
+    replaced.mkdir()
+    new_folders = [
+        path for path in (folder, *folder.parents) if not path.exists()
+    ]
+    done: list[Path] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            target = folder / name
+            if os.path.lexists(target):
+                _keep(target, replaced / name)
+            done.append(target)
+            os.replace(made / name, target)
+    except BaseException as error:
+        for target in done:
+            if os.path.lexists(replaced / target.name):
+                os.replace(replaced / target.name, target)
+            elif not os.path.lexists(made / target.name):
+                target.unlink(missing_ok=True)
+        for path in new_folders:
+            with suppress(OSError):
+                path.rmdir()
+        if isinstance(error, OSError):
+            raise _about(folder, error) from error
+        raise
+
+
+def _keep(file: Path, name: Path) -> None:
+    """Keep a file under a second name, so that it is there all the time."""
+    try:
+        os.link(file, name, follow_symlinks=False)
+    except OSError:  # a file system without links
+        os.replace(file, name)
+
+
+def _about(path: Path, error: OSError) -> OSError:
+    """The error, about the path that the user named."""
+    if error.errno is None:
+        return error
+    return type(error)(error.errno, os.strerror(error.errno), str(path))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ...utils.files import write_files
+from ..writing import save_torch
 
 
 def write_converted(
@@ -24,12 +23,10 @@ def write_converted(
     Raises:
         OSError: if they cannot be written; nothing is left behind.
     """
-    weights = io.BytesIO()
-    torch.save(checkpoint, weights)
     # The checkpoint last: where it stands, its report does too.
     write_files(
         {
             files[1]: lambda path: path.write_text(report),
-            files[0]: lambda path: path.write_bytes(weights.getbuffer()),
+            files[0]: partial(save_torch, checkpoint),
         }
     )
