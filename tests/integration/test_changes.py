@@ -19,10 +19,12 @@ SEEN = """
 import json
 from mmengine.model import BaseModule
 from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 import torch
 MODULE2PACKAGE['mmseg'] = 'not-installed'
-before = (BaseModule.train, DefaultOptimWrapperConstructor.__call__)
+before = (BaseModule.train, DefaultOptimWrapperConstructor.__call__,
+          Config._get_cfg_path)
 import whiten_plugins
 from mmdet.registry import MODELS
 from whiten_plugins.norms import SN
@@ -36,6 +38,7 @@ print(json.dumps(dict(
         'whiten_plugins' in location for location in MODELS._locations),
     safe_globals='HistoryBuffer' in named,
     config_packages=MODULE2PACKAGE['mmseg'] != 'not-installed',
+    configs=Config._get_cfg_path is not before[2],
 )))
 """
 

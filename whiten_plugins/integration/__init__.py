@@ -1,41 +1,27 @@
-"""What importing this package changes elsewhere; README.md says each."""
+"""What importing this package changes elsewhere; README.md says each.
+
+A change is made right after what it changes was imported, so that importing
+this package costs neither.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 
-from . import (
-    batch_norm,
-    config_packages,
-    labels,
-    norm_eval,
-    optimizer,
-    registries,
-    safe_globals,
-)
-
-__all__ = [
-    'CHANGES',
-    'VARIABLE',
-    'batch_norm',
-    'config_packages',
-    'labels',
-    'norm_eval',
-    'optimizer',
-    'registries',
-    'safe_globals',
-    'wanted_changes',
-]
+from .on_import import on_import
 
 VARIABLE = 'WHITEN_PLUGINS_WITHOUT'
-CHANGES: dict[str, Callable[[], None]] = {
-    'norm_eval': norm_eval.install,
-    'optimizer': optimizer.install,
-    'batch_norm': batch_norm.install,
-    'backbones': registries.install,
-    'safe_globals': safe_globals.install,
-    'config_packages': config_packages.install,
+# By name, what has to be imported, and the module here whose `install` acts.
+CHANGES = {
+    'norm_eval': ('mmengine.model', 'norm_eval'),
+    'optimizer': ('mmengine.optim', 'optimizer'),
+    'batch_norm': ('mmengine', 'batch_norm'),
+    'backbones': ('mmengine', 'registries'),
+    'safe_globals': ('mmengine', 'safe_globals'),
+    'config_packages': ('mmengine', 'config_packages'),
+    'configs': ('mmengine', 'own_configs'),
 }
 
 
@@ -58,5 +44,15 @@ def wanted_changes(without: str) -> list[str]:
     return [name for name in CHANGES if not named & {name, 'all'}]
 
 
-for name in wanted_changes(os.environ.get(VARIABLE, '')):
-    CHANGES[name]()
+def start() -> None:
+    """Register what this package has and make its changes, when due."""
+    # Checkpoints are read with torch alone, and mmengine's need a change.
+    on_import('torch', partial(import_module, 'mmengine'))
+    on_import('mmengine', partial(_call, 'registries', 'register_own'))
+    for name in wanted_changes(os.environ.get(VARIABLE, '')):
+        changed, module = CHANGES[name]
+        on_import(changed, partial(_call, module, 'install'))
+
+
+def _call(module: str, function: str) -> None:
+    getattr(import_module(f'{__name__}.{module}'), function)()

@@ -30,7 +30,6 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from mmengine.model import utils as mmengine_utils
 from mmengine.utils.dl_utils import misc
 from torch import nn
 from torch._functorch import batch_norm_replacement
@@ -39,6 +38,7 @@ from torch.nn.utils import fusion
 from torch.optim import swa_utils
 
 from ..norms.base import SyncStatistics, WhiteningNorm
+from .on_import import on_import
 from .registries import add_location
 
 
@@ -141,10 +141,16 @@ def install() -> None:
     add_location('mmdet', 'HOOKS', hook)
     for fuse in (fusion.fuse_conv_bn_eval, fusion.fuse_linear_bn_eval):
         _replace(fuse, _refuse_to_fuse(fuse))
-    convert = mmengine_utils.convert_sync_batchnorm
-    _replace(convert, _warn_of_local(convert))
+    on_import('mmengine.model', _teach_mmengine)
     remove = batch_norm_replacement.batch_norm_without_running_stats
     _replace(remove, _warn_of_running(remove))
     method = vars(nn.SyncBatchNorm)['convert_sync_batchnorm']
     known = classmethod(_warn_of_local(method.__func__))
     setattr(nn.SyncBatchNorm, method.__func__.__name__, known)
+
+
+def _teach_mmengine() -> None:
+    from mmengine.model import utils
+
+    convert = utils.convert_sync_batchnorm
+    _replace(convert, _warn_of_local(convert))
