@@ -7,7 +7,7 @@ from mmseg.datasets import ADE20KDataset, CityscapesDataset
 from mmseg.datasets.transforms import LoadAnnotations
 
 from whiten_plugins.demo_data import make_mini_dataset
-from whiten_plugins.demo_data.make import generate_scenes
+from whiten_plugins.demo_data.digits import digit_labels, generate_scenes
 from whiten_plugins.demo_data.scenes import Instance, Scene
 from whiten_plugins.demo_data.semantic import ADE20K, CITYSCAPES, label_map
 
@@ -41,7 +41,7 @@ def test_photograph_digit_and_ring_have_their_labels(layout):
     expected = np.full((9, 9), layout.background)
     expected[2:7, 2:7] = layout.ignore
     expected[3:6, 3:6] = layout.background + 1 + 7
-    assert np.array_equal(label_map(scene, layout), expected)
+    assert np.array_equal(label_map(digit_labels(scene), layout), expected)
 
 
 @pytest.fixture(scope='module', params=READERS)

@@ -1,6 +1,7 @@
-"""The mini data set: handwritten digits on photographs, made in seconds."""
+"""Small data sets of real pixels: digits made in seconds, and real pictures
+that packages ship."""
 
-from .coco import CLASSES
-from .make import FORMATS, make_mini_dataset
+from .digits import CLASSES
+from .make import FORMATS, SOURCES, make_mini_dataset
 
-__all__ = ['CLASSES', 'FORMATS', 'make_mini_dataset']
+__all__ = ['CLASSES', 'FORMATS', 'SOURCES', 'make_mini_dataset']

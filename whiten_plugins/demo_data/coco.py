@@ -1,65 +1,60 @@
-"""The COCO format: instance polygons, as mmdet's ``CocoDataset`` reads."""
+"""The COCO format: instances, as mmdet's ``CocoDataset`` reads."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from .outlines import outline
-from .scenes import Instance, Scene
-
-CLASSES = (
-    'zero',
-    'one',
-    'two',
-    'three',
-    'four',
-    'five',
-    'six',
-    'seven',
-    'eight',
-    'nine',
-)
+from .pictures import Annotation, Picture
 
 
-def write_coco(root: Path, split: str, scenes: Iterable[Scene]) -> None:
-    """Writes a split under COCO 2017's names.
+def write_coco(
+    root: Path,
+    split: str,
+    pictures: Iterable[Picture],
+    classes: Sequence[str],
+    *,
+    description: str,
+    supercategory: str,
+) -> None:
+    """Write a split under COCO 2017's names.
 
     ``{split}2017/`` holds the images, ``annotations/`` the file
-    ``instances_{split}2017.json``. Category d + 1 is the digit d. Beyond
-    COCO's keys, an annotation names its ``scan_id``.
+    ``instances_{split}2017.json``. Category 1 is the first class.
 
     Args:
         root: Folder of the data set.
         split: 'train' or 'val'.
-        scenes: The scenes, in the order of the image ids.
+        pictures: The pictures, in the order of the image ids.
+        classes: Names of the classes.
+        description: What the file says of the data set.
+        supercategory: What the classes are kinds of.
     """
     image_dir = root / f'{split}2017'
     image_dir.mkdir()
     images, annotations = [], []
-    for image_id, scene in enumerate(scenes, start=1):
-        height, width = scene.image.shape[:2]
-        name = f'{image_id:012d}.jpg'
-        Image.fromarray(scene.image).save(image_dir / name, quality=95)
+    for image_id, picture in enumerate(pictures, start=1):
+        height, width = picture.image.shape[:2]
+        file_name = f'{image_id:012d}.jpg'
+        Image.fromarray(picture.image).save(image_dir / file_name, quality=95)
         images.append(
-            dict(id=image_id, file_name=name, height=height, width=width)
+            dict(id=image_id, file_name=file_name, height=height, width=width)
         )
-        for instance in scene.instances:
+        for annotation in picture.annotations:
             annotations.append(
                 dict(
                     id=len(annotations) + 1,
                     image_id=image_id,
-                    **_annotation(instance),
+                    **_as_dict(annotation),
                 )
             )
     categories = [
-        dict(id=i, name=name, supercategory='digit')
-        for i, name in enumerate(CLASSES, start=1)
+        dict(id=i, name=class_name, supercategory=supercategory)
+        for i, class_name in enumerate(classes, start=1)
     ]
     content = dict(
-        info=dict(description=f'mini data set of digits, {split}'),
+        info=dict(description=f'{description}, {split}'),
         licenses=[],
         images=images,
         annotations=annotations,
@@ -71,16 +66,17 @@ def write_coco(root: Path, split: str, scenes: Iterable[Scene]) -> None:
     path.write_text(json.dumps(content))
 
 
-def _annotation(instance: Instance) -> dict:
-    polygons = [p.round(2).astype(float) for p in outline(instance.coverage)]
-    points = np.concatenate(polygons)
-    left, top = points.min(0)
-    width, height = points.max(0) - (left, top)
+def _as_dict(annotation: Annotation) -> dict:
+    polygons = annotation.polygons
+    outline = {}
+    if polygons is not None:
+        flat = [polygon.round(2).ravel().tolist() for polygon in polygons]
+        outline = dict(segmentation=flat)
     return dict(
-        category_id=instance.label + 1,
-        segmentation=[p.round(2).ravel().tolist() for p in polygons],
-        area=int(instance.mask.sum()),
-        bbox=np.round([left, top, width, height], 2).tolist(),
+        category_id=annotation.label + 1,
+        **outline,
+        area=annotation.area,
+        bbox=[round(side, 2) for side in annotation.bbox],
         iscrowd=0,
-        scan_id=instance.scan_id,
+        **annotation.extra,
     )

@@ -46,7 +46,7 @@ def is_made(out: Path, arguments: dict) -> bool:
     if made_with != wanted:
         other = ', '.join(
             f'{key} {made_with.get(key)} instead of {value}'
-            for key, value in wanted.items()
+            for key, value in {**dict.fromkeys(made_with), **wanted}.items()
             if made_with.get(key) != value
         )
         raise FileExistsError(

@@ -4,11 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
-from .scenes import Scene
+from .pictures import IGNORED, Picture
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,8 @@ class Layout:
             ``{index}``.
         label: File name of its label map, likewise.
         folders: Folder name of each split.
-        background: Label of the photograph; digit d is ``background + 1 + d``.
+        background: Label of the first class, which digits have on their
+            photograph; digit d is ``background + 1 + d``.
         ignore: Label of pixels that do not count.
     """
 
@@ -48,44 +48,37 @@ CITYSCAPES = Layout(
 
 
 def write_semantic(
-    root: Path, split: str, scenes: Iterable[Scene], layout: Layout
+    root: Path, split: str, pictures: Iterable[Picture], layout: Layout
 ) -> None:
-    """Writes a split's images and label maps.
+    """Write a split's images and label maps.
 
     Args:
         root: Folder of the data set.
         split: 'train' or 'val'.
-        scenes: The scenes, in the order of their file names.
+        pictures: The pictures, in the order of their file names.
         layout: File names and labels of the format.
     """
-    for index, scene in enumerate(scenes, start=1):
+    for index, picture in enumerate(pictures, start=1):
         names = dict(folder=layout.folders[split], split=split, index=index)
         image = root / layout.image.format(**names)
         label = root / layout.label.format(**names)
         image.parent.mkdir(parents=True, exist_ok=True)
         label.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(scene.image).save(image, quality=95)
-        Image.fromarray(label_map(scene, layout)).save(label)
+        Image.fromarray(picture.image).save(image, quality=95)
+        Image.fromarray(label_map(picture.labels, layout)).save(label)
 
 
-def label_map(scene: Scene, layout: Layout) -> np.ndarray:
-    """Labels every pixel of a scene.
-
-    The ring of background pixels next to a digit, which its soft edge tints,
-    is ignored.
+def label_map(labels: np.ndarray, layout: Layout) -> np.ndarray:
+    """Number classes as a format does.
 
     Args:
-        scene: The scene.
+        labels: Classes from 0, or ``IGNORED``, (H, W), uint8.
         layout: What the labels mean.
 
     Returns:
-        The labels, (H, W), uint8.
+        The labels of the format, (H, W), uint8.
     """
-    labels = np.full(scene.image.shape[:2], layout.background, np.uint8)
-    digits = np.zeros_like(labels)
-    for instance in scene.instances:
-        labels[instance.mask] = layout.background + 1 + instance.label
-        digits[instance.mask] = 1
-    ring = cv2.dilate(digits, np.ones((3, 3), np.uint8)) - digits
-    labels[ring == 1] = layout.ignore
-    return labels
+    ignored = labels == IGNORED
+    return np.where(ignored, layout.ignore, labels + layout.background).astype(
+        np.uint8
+    )

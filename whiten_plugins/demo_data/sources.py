@@ -11,7 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-SPLITS = ('train', 'val')
+from ..utils.requirements import MissingPackageError
+from .pictures import SPLITS
+
 PHOTOS = (
     'astronaut.png',
     'brick.png',
@@ -60,14 +62,14 @@ def load_sources(split: str) -> Sources:
         The split's scans and photographs.
 
     Raises:
-        ImportError: If scikit-learn or scikit-image is not installed.
+        MissingPackageError: If scikit-learn or scikit-image is not installed.
     """
     try:
         from sklearn.datasets import load_digits
 
         photos = files('skimage') / 'data'
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             'the mini data set is made from the digits of scikit-learn and '
             f'the photographs of scikit-image, but {error}: '
             'pip install scikit-learn scikit-image'
