@@ -16,6 +16,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from ..config.building import build_model
+from ..config.inheritance import inherited_warnings
 from ..norms.base import SyncStatistics, WhiteningNorm
 from .limits import LIMITS
 from .norms import NormInfo, keeps_statistics, list_norms, statistics_of
@@ -61,7 +62,7 @@ def norm_warnings(
         list[str]: Warnings, a line each; the norms of one kind that one
         config key put there share a line.
     """
-    warnings = pooling_warnings(model, cfg)
+    warnings = [*inherited_warnings(cfg), *pooling_warnings(model, cfg)]
     setting = _Setting(model, cfg, loaded)
     if str(setting.type).rpartition('.')[2] == 'FoldedModel':
         limit = LIMITS['folded']

@@ -11,6 +11,7 @@ from torch import nn
 from ..placement.errors import PlacementError
 from ..placement.norm_types import norm_class
 from .errors import ConfigError
+from .inheritance import inherited_settings, remedy
 from .norm_cfgs import NormSetting, find_norm_cfgs
 
 
@@ -38,14 +39,16 @@ def build_model(cfg: Config) -> nn.Module:
         try:
             return _build(cfg.model)
         except Exception as error:  # a config can ask for anything
-            raise ConfigError(_explain(error, settings)) from error
+            raise ConfigError(_explain(error, cfg, settings)) from error
 
 
 def _build(cfg: dict) -> nn.Module:
     return MODELS.build(copy.deepcopy(cfg))
 
 
-def _explain(error: Exception, settings: list[NormSetting]) -> str:
+def _explain(
+    error: Exception, cfg: Config, settings: list[NormSetting]
+) -> str:
     """One line about an error, with the config key to blame for it."""
     message = ' '.join(str(error).split())
     for setting in settings:
@@ -55,8 +58,19 @@ def _explain(error: Exception, settings: list[NormSetting]) -> str:
             return f'{setting.owner_path}.{message}'
         plain = {**setting.owner, setting.key: dict(type='BN')}
         if not _fails_with(plain, error):
-            return f'{setting.path}: {message}'
+            hint = _inherited_hint(cfg, setting, message)
+            return f'{setting.path}: {message}{hint}'
     return f'the model cannot be built: {type(error).__name__}: {message}'
+
+
+def _inherited_hint(cfg: Config, setting: NormSetting, message: str) -> str:
+    """Where what an error complains about was set for another norm."""
+    found = [
+        str(inherited)
+        for inherited in inherited_settings(cfg, setting)
+        if inherited.key in message
+    ]
+    return f' ({"; ".join(found)}; {remedy(setting)})' if found else ''
 
 
 def _fails_with(part: dict, error: Exception) -> bool:
