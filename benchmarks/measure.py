@@ -107,7 +107,9 @@ def compared(seconds: Mapping[str, list[float]], base: str) -> dict:
     found = {}
     for name, taken in seconds.items():
         ratios = [a / b for a, b in zip(taken, seconds[base])]
-        low, middle, high = statistics.quantiles(ratios, n=4)
+        # Of a single round, all quartiles are the one there is.
+        points = ratios if len(ratios) > 1 else ratios * 2
+        low, middle, high = statistics.quantiles(points, n=4)
         found[name] = {
             'milliseconds': statistics.median(taken) * 1e3,
             'ratio': middle,

@@ -4,12 +4,16 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import checkout
 
-from benchmarks import layers, network, report
-from tests import reference
+checkout.prepare()
+
+import torch  # noqa: E402
+
+from benchmarks import layers, network, report  # noqa: E402
+from tests import reference  # noqa: E402
 
 PAPER = {
     f'paper-{name}': getattr(reference, name)
@@ -20,6 +24,14 @@ PAPER = {
 def shape(text: str) -> tuple[int, ...]:
     """``2x64x200x336`` as a tuple."""
     return tuple(int(part) for part in text.split('x'))
+
+
+def positive(text: str) -> int:
+    """A number of rounds or threads."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'must be at least 1, got {number}')
+    return number
 
 
 def main() -> None:
@@ -48,9 +60,9 @@ def main() -> None:
         default=layers.SHAPES,
         metavar='NxCxHxW',
     )
-    parser.add_argument('--repeats', type=int, default=30)
+    parser.add_argument('--repeats', type=positive, default=30)
     parser.add_argument(
-        '--threads', type=int, default=2, help='CPU threads (default: 2)'
+        '--threads', type=positive, default=2, help='CPU threads (default: 2)'
     )
     parser.add_argument('--json', type=Path, metavar='F', help='write here')
     parser.add_argument(

@@ -4,10 +4,14 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from examples.demo import CONFIG_NAME, Demo, run_demo
-from whiten_plugins.norms import NORMS
+import checkout
+
+checkout.prepare()
+
+from examples.demo import CONFIG_NAME, Demo, run_demo  # noqa: E402
+from whiten_plugins.norms import NORMS  # noqa: E402
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs/mini' / CONFIG_NAME
 

@@ -73,3 +73,9 @@ def test_ratios_are_taken_round_by_round():
     assert found['SN']['ratio'] == 2
     assert found['SN']['quartiles'] == [2, 2]
     assert found['SN']['milliseconds'] == 4000
+
+
+def test_one_round_is_its_own_median_and_quartiles():
+    found = compared({'BN': [2.0], 'SN': [3.0]}, 'BN')
+    assert found['SN']['ratio'] == 1.5
+    assert found['SN']['quartiles'] == [1.5, 1.5]

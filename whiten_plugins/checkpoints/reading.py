@@ -47,6 +47,8 @@ class Checkpoint:
         weights: where in the file the weights are; empty where they are all
             there is.
         others: where other weights are, such as averaged ones.
+        contents: the names of everything in the file, where it is more than
+            a state dict.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class Checkpoint:
     meta: Mapping = field(default_factory=dict)
     weights: str = ''
     others: tuple[str, ...] = ()
+    contents: frozenset[str] = frozenset()
 
     @property
     def config(self) -> str | None:
@@ -130,6 +133,7 @@ def load_checkpoint(
         meta if isinstance(meta, Mapping) else {},
         chosen,
         tuple(key for key in found if key != chosen),
+        frozenset(map(str, content)) if chosen else frozenset(),
     )
 
 

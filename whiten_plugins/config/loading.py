@@ -38,7 +38,7 @@ def load_config(
     options: dict[str, Any] | None = None,
     work_dir: str | Path | None = None,
 ) -> Config:
-    """Reads a config file as mmdet's and mmseg's tools do.
+    """Read a config file as mmdet's and mmseg's tools do.
 
     One thing goes further than they do. A config gives the variable
     ``norm_cfg`` to backbone, neck and heads, which are copies once the file
@@ -48,7 +48,8 @@ def load_config(
     backbone's, stay.
 
     Args:
-        path: Config file.
+        path: Config file, or ``whiten_plugins::sw/NAME.py`` and the like,
+            one that comes with an installed package.
         options: Dotted keys and their values, from ``--cfg-options``.
         work_dir: Folder for logs and checkpoints. Default: the config's
             ``work_dir``, else ``./work_dirs/CONFIG_NAME``.
@@ -60,10 +61,12 @@ def load_config(
         ConfigError: If the file cannot be read or an option cannot take
             effect.
     """
-    if not Path(path).is_file():
-        raise ConfigError(f'no such config file: {path}')
+    file = _find(path)
     try:
-        cfg = Config.fromfile(path)
+        cfg = Config.fromfile(file)
+        # The classes of a config in the pure-Python style are imported when
+        # somebody looks at them: now, where the message names the file.
+        cfg.to_dict()
     except Exception as error:  # a config runs as code: anything may come
         raise ConfigError(f'{path}: {_one_line(error)}') from error
     if options:
@@ -71,8 +74,21 @@ def load_config(
     if work_dir is not None:
         cfg.work_dir = str(work_dir)
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs') / Path(path).stem)
+        cfg.work_dir = str(Path('work_dirs') / file.stem)
     return cfg
+
+
+def _find(path: str | Path) -> Path:
+    file = Path(path)
+    if '::' in str(path):
+        try:
+            file = Path(Config._get_cfg_path(str(path), '')[0])
+        # Of mmengine, for packages it does not know or find.
+        except (AssertionError, OSError, ImportError, ValueError) as error:
+            raise ConfigError(f'{path}: {error}') from error
+    if not file.is_file():
+        raise ConfigError(f'no such config file: {path}')
+    return file
 
 
 def _override(cfg: Config, options: dict[str, Any]) -> None:

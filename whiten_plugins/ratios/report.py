@@ -9,15 +9,20 @@ from rich.console import Console
 
 from ..analysis.forward_order import trace_forward
 from ..checkpoints.reading import CheckpointError
-from ..utils.files import check_free, write_files
-from .charts import make_figures, static
+from ..utils.files import check_folder, check_free, write_files
+from ..utils.requirements import require
+from .charts import make_figures
 from .files import to_csv, to_json
-from .page import render
 from .runs import Run, in_forward_order, read_run
 from .table import print_changes, print_run
 
 FORMATS = ('html', 'png', 'svg', 'csv', 'json')
 DEFAULT_FORMATS = ('html', 'png', 'csv', 'json')
+_NEEDED = {
+    'html': ('jinja2', 'plotly'),
+    'png': ('matplotlib',),
+    'svg': ('matplotlib',),
+}
 
 
 def write_report(
@@ -25,6 +30,7 @@ def write_report(
     out: str | Path | None = None,
     *,
     config: Config | None = None,
+    image_size: Sequence[int] | None = None,
     formats: Sequence[str] = DEFAULT_FORMATS,
     overwrite: bool = False,
     console: Console | None = None,
@@ -44,6 +50,8 @@ def write_report(
         config: config of the network, which is built and run once to find
             the order of its layers and their receptive fields. Default:
             none, the order is that of the names.
+        image_size: (H, W) of the image that it is run on. Default: a small
+            one, or one that the config names.
         formats: which of 'html', 'png', 'svg', 'csv' and 'json' to write.
         overwrite: replace these files if they exist. Default: False.
         console: where to print. Default: the terminal.
@@ -58,16 +66,16 @@ def write_report(
         OSError: If the folder cannot be written, or a file exists in it and
             is not to be overwritten.
         ValueError: If a format is not known.
+        MissingPackageError: If one needs a package that is not installed.
     """
     console = console or Console()
     _check_formats(formats)
     _check_distinct(checkpoints)
     folder = Path(out) if out is not None else _default_folder(checkpoints[0])
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f'{folder}: is a file, not a folder')
+    check_folder(folder)
     runs = [read_run(path) for path in checkpoints]
     if config is not None:
-        fields = trace_forward(config)
+        fields = trace_forward(config, image_size)
         runs = [in_forward_order(run, fields) for run in runs]
     contents = _contents(runs, formats)
     files = [folder / name for name in contents]
@@ -91,6 +99,8 @@ def _check_formats(formats: Sequence[str]) -> None:
             f'format {", ".join(map(repr, unknown)) or "missing"}; known are '
             f'{", ".join(FORMATS)}'
         )
+    for name in formats:
+        require(*_NEEDED.get(name, ()), for_=f'format {name!r}')
 
 
 def _check_distinct(checkpoints: Sequence[str | Path]) -> None:
@@ -109,9 +119,13 @@ def _contents(runs: Sequence[Run], formats: Sequence[str]) -> dict[str, bytes]:
     figures = make_figures(runs)
     contents = {}
     if 'html' in formats:
+        from .page import render
+
         contents['report.html'] = render(runs, figures).encode()
     for suffix in ('png', 'svg'):
         if suffix in formats:
+            from .charts import static
+
             for figure in figures:
                 name = f'{figure.name}.{suffix}'
                 contents[name] = static.save(figure, suffix)

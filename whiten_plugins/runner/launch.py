@@ -13,6 +13,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..config.errors import ConfigError
+from ..config.types import type_name
 
 
 def build_runner(cfg: Config) -> Runner:
@@ -33,7 +34,9 @@ def build_runner(cfg: Config) -> Runner:
     if launcher == 'pytorch' and 'RANK' not in os.environ:
         raise ConfigError(
             '--launcher pytorch is for processes that torchrun started: use '
-            'tools/dist_train.sh or tools/dist_test.sh'
+            'tools/dist_train.sh or tools/dist_test.sh, or torchrun '
+            '--nproc_per_node=GPUS -m whiten_plugins train CONFIG '
+            '--launcher pytorch'
         )
     if get_device() == 'cpu':
         _use_cpu_amp(cfg)
@@ -54,7 +57,7 @@ def _check_load_from(checkpoint: str | None) -> None:
 def _use_cpu_amp(cfg: Config) -> None:
     """Puts :class:`CPUAmpOptimWrapper` where a GPU's wrapper would fail."""
     wrapper = cfg.get('optim_wrapper') or {}
-    if wrapper.get('type') == 'AmpOptimWrapper':
+    if type_name(wrapper) == 'AmpOptimWrapper':
         wrapper['type'] = 'CPUAmpOptimWrapper'
         for key in ('loss_scale', 'dtype', 'use_fsdp'):
             wrapper.pop(key, None)

@@ -3,16 +3,20 @@
 from mmengine.config import Config
 
 from ..config.errors import ConfigError
+from ..config.types import type_name
 
 
 def enable_amp(cfg: Config) -> None:
     """Switches on mixed precision: ``AmpOptimWrapper``, dynamic loss scale.
 
     Raises:
-        ConfigError: If the config has an optimizer wrapper of another kind.
+        ConfigError: If the config has none, or an optimizer wrapper of
+            another kind.
     """
-    wrapper = cfg.optim_wrapper
-    kind = wrapper.get('type', 'OptimWrapper')
+    wrapper = cfg.get('optim_wrapper')
+    if not wrapper:
+        raise ConfigError('--amp needs optim_wrapper in the config')
+    kind = type_name(wrapper, 'OptimWrapper')
     if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise ConfigError(
             f"--amp takes the place of optim_wrapper.type='OptimWrapper', "
@@ -29,7 +33,7 @@ def enable_auto_scale_lr(cfg: Config) -> None:
         ConfigError: If the config does not say for which batch size its
             learning rate was chosen.
     """
-    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
         raise ConfigError(
             '--auto-scale-lr needs auto_scale_lr.base_batch_size in the config'
         )

@@ -7,6 +7,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from ..config.errors import ConfigError
+from ..config.types import toolkit_of, type_name
 
 
 def enable_visualization(
@@ -35,7 +36,7 @@ def enable_visualization(
     if show:
         hook.show = True
         hook.wait_time = wait_time
-    if show_dir is not None and _scope(cfg, '--show-dir') == 'mmdet':
+    if show_dir is not None and _toolkit(cfg, '--show-dir') == 'mmdet':
         hook.test_out_dir = show_dir
     elif show_dir is not None:
         cfg.visualizer.save_dir = show_dir
@@ -53,12 +54,13 @@ def save_predictions(cfg: Config, out: str) -> None:
     """
     evaluator = cfg.test_evaluator
     metrics = evaluator if isinstance(evaluator, list) else [evaluator]
-    if _scope(cfg, '--out') == 'mmdet':
+    if _toolkit(cfg, '--out') == 'mmdet':
         if not out.endswith(('.pkl', '.pickle')):
             raise ConfigError(
                 f'--out of a detector is a .pkl or .pickle file, got {out}'
             )
-        dump = dict(type='DumpDetResults', out_file_path=out)
+        kind = _of_mmdet(cfg, 'DumpDetResults')
+        dump = dict(type=kind, out_file_path=out)
         cfg.test_evaluator = [*metrics, dump]
     else:
         for metric in metrics:
@@ -74,7 +76,7 @@ def enable_tta(cfg: Config) -> None:
         ConfigError: If a segmentation config lacks them.
     """
     missing = [k for k in ('tta_model', 'tta_pipeline') if k not in cfg]
-    if missing and _scope(cfg, '--tta') != 'mmdet':
+    if missing and _toolkit(cfg, '--tta') != 'mmdet':
         raise ConfigError(f'--tta needs {missing[0]} in the config')
     for key in missing:
         print_log(
@@ -85,21 +87,30 @@ def enable_tta(cfg: Config) -> None:
     dataset = cfg.test_dataloader.dataset
     while 'dataset' in dataset:
         dataset = dataset.dataset
-    tta_model = cfg.get('tta_model', _DET_TTA_MODEL)
+    tta_model = ConfigDict(cfg.get('tta_model', _DET_TTA_MODEL))
+    if type_name(tta_model) == 'DetTTAModel':
+        from . import tta  # noqa: F401  one that takes masks, by this name
+
+        tta_model.type = _of_mmdet(cfg, 'DetTTAModel')
     cfg.model = ConfigDict(**tta_model, module=cfg.model)
     cfg.test_dataloader.dataset.pipeline = cfg.get(
         'tta_pipeline', [*deepcopy(dataset.pipeline[:-1]), _DET_TTA_FLIP]
     )
 
 
-def _scope(cfg: Config, option: str) -> str:
-    scope = cfg.get('default_scope')
-    if scope not in ('mmdet', 'mmseg'):
+def _toolkit(cfg: Config, option: str) -> str:
+    toolkit = toolkit_of(cfg)
+    if toolkit is None:
         raise ConfigError(
             f"{option} works for default_scope 'mmdet' and 'mmseg', but the "
-            f'config has {scope!r}'
+            f'config has {cfg.get("default_scope")!r}'
         )
-    return scope
+    return toolkit
+
+
+def _of_mmdet(cfg: Config, name: str) -> str:
+    """A type of mmdet's, for a config that may have no default scope."""
+    return name if cfg.get('default_scope') else f'mmdet.{name}'
 
 
 # mmdet's own defaults, of its tools/test.py.
@@ -111,12 +122,12 @@ _DET_TTA_FLIP = dict(
     type='TestTimeAug',
     transforms=[
         [
-            dict(type='RandomFlip', prob=1.0),
-            dict(type='RandomFlip', prob=0.0),
+            dict(type='mmdet.RandomFlip', prob=1.0),
+            dict(type='mmdet.RandomFlip', prob=0.0),
         ],
         [
             dict(
-                type='PackDetInputs',
+                type='mmdet.PackDetInputs',
                 meta_keys=(
                     'img_id',
                     'img_path',

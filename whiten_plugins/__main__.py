@@ -1,0 +1,8 @@
+"""``python -m whiten_plugins``: the ``whiten`` command."""
+
+import sys
+
+from .cli import main
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""What a ``type`` names: a string in text-style configs, a class in others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.config import Config
+
+TOOLKITS = ('mmdet', 'mmseg')
+
+
+def type_name(cfg: dict, default: str | None = None) -> str | None:
+    """The name of a config's ``type``, without scope or module.
+
+    Args:
+        cfg: a dict that something is built from.
+        default: where it has no type.
+    """
+    kind = cfg.get('type', default)
+    name = getattr(kind, '__name__', kind)
+    return name.rpartition('.')[2] if isinstance(name, str) else name
+
+
+def type_path(kind: Any) -> str:
+    """The type as text that registries resolve: as it is, or the path of a
+    class."""
+    if isinstance(kind, str):
+        return kind
+    return f'{kind.__module__}.{kind.__qualname__}'
+
+
+def toolkit_of(cfg: Config) -> str | None:
+    """The toolkit of a config: its scope or, where it has none, that of its
+    model; None where that is neither mmdet nor mmseg."""
+    scope = cfg.get('default_scope')
+    if scope is None:
+        kind = (cfg.get('model') or {}).get('type', '')
+        scope = type_path(kind).partition('.')[0]
+    return scope if scope in TOOLKITS else None
