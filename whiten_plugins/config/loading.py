@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.config.lazy import LazyAttr, LazyObject
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
@@ -66,7 +67,7 @@ def load_config(
         cfg = Config.fromfile(file)
         # The classes of a config in the pure-Python style are imported when
         # somebody looks at them: now, where the message names the file.
-        cfg.to_dict()
+        _import_classes(cfg._cfg_dict)
     except Exception as error:  # a config runs as code: anything may come
         raise ConfigError(f'{path}: {_one_line(error)}') from error
     if options:
@@ -89,6 +90,18 @@ def _find(path: str | Path) -> Path:
     if not file.is_file():
         raise ConfigError(f'no such config file: {path}')
     return file
+
+
+def _import_classes(value: Any) -> None:
+    if isinstance(value, (LazyObject, LazyAttr)):
+        value.build()
+    elif isinstance(value, dict):
+        # Of dict: those of ConfigDict import them, or leave a string.
+        for item in dict.values(value):
+            _import_classes(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _import_classes(item)
 
 
 def _override(cfg: Config, options: dict[str, Any]) -> None:
