@@ -109,6 +109,38 @@ def test_network(dynamic, tmp_path):
         )
 
 
+def test_weights_beside_the_file(tmp_path, monkeypatch):
+    """As they are beyond 1.5 GiB."""
+    program = pytest.importorskip(
+        'torch.onnx._internal.exporter._onnx_program'
+    )
+    monkeypatch.setattr(program, '_LARGE_MODEL_THRESHOLD', 100)
+    monkeypatch.setattr(onnx_export, 'LARGEST_FILE', 100)
+    model = as_trained(nn.Sequential(nn.Conv2d(3, 64, 5), SN(64)))
+    file, data = tmp_path / 'new' / 'n.onnx', tmp_path / 'new' / 'n.onnx.data'
+    export_onnx(model, file, (3, 8, 8))
+    assert sorted(file.parent.iterdir()) == [file, data]
+    x = torch.randn(1, 3, 8, 8)
+    with torch.no_grad():
+        found = onnx_outputs(file, x.numpy())
+        assert relative_difference(found, [model(x)]) < 1e-4
+    file.unlink()
+    before = data.read_bytes()
+    monkeypatch.delattr(onnx_export, '_export')  # is not reached
+    with pytest.raises(FileExistsError, match='n.onnx.data: already there'):
+        export_onnx(model, file, (3, 8, 8), overwrite=False)
+    assert data.read_bytes() == before and not file.exists()
+
+
+def test_missing_packages_are_named_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        onnx_export, 'find_spec', lambda name: name == 'onnx' or None
+    )
+    monkeypatch.delattr(onnx_export, '_export')  # is not reached
+    with pytest.raises(ExportError, match='onnxscript, onnxruntime: pip inst'):
+        export_onnx(nn.Conv2d(3, 8, 1).eval(), tmp_path / 'n.onnx', (3, 8, 8))
+
+
 class Enlarged(nn.Module):
     """mmseg's resize, which reads the sizes of what it aligns."""
 

@@ -7,18 +7,22 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ..norms.base import WhiteningNorm
-from ..utils.files import write_files
+from ..utils.files import check_free, write_files
 from ..utils.module_state import copy_model
 from .fixed_map import running_coefficients
 from .network import traceable_network
 
 TOLERANCE = 1e-4
+LARGEST_FILE = 1536 * 2**20
+"""Bytes of weights beyond which torch writes them into a file of their
+own."""
 OTHER_SIZE = 32
 """Pixels that an image is larger in the second comparison of a dynamic
 network."""
@@ -33,6 +37,8 @@ def export_onnx(
     file: str | Path,
     input_shape: Sequence[int],
     dynamic: bool = False,
+    *,
+    overwrite: bool = True,
 ) -> float:
     """Write a network as an ONNX file and compare it in onnxruntime.
 
@@ -43,9 +49,11 @@ def export_onnx(
 
     Args:
         model: a network of images in evaluation mode.
-        file: the ONNX file, replaced if it exists.
+        file: the ONNX file. Weights beyond 1.5 GiB go beside it, into a file
+            of this name and ``.data``.
         input_shape: of one image, (C, H, W).
         dynamic: any number of images of any size, not this one alone.
+        overwrite: replace these files if they exist.
 
     Returns:
         float: The largest difference from PyTorch's output, relative to its
@@ -53,14 +61,14 @@ def export_onnx(
 
     Raises:
         ExportError: if torch has no exporter or cannot export the network,
-            the network takes no such image, or the outputs differ by more
-            than 1e-4. No file is written then.
+            a package is missing, the network takes no such image, or the
+            outputs differ by more than 1e-4. No file is written then.
+        OSError: if the files cannot be written, or exist and are not to be
+            replaced.
     """
-    if not hasattr(torch.compiler, 'is_exporting'):
-        raise ExportError(
-            f'ONNX export needs torch 2.7 or newer, found {torch.__version__}'
-        )
+    _check_packages()
     file = Path(file)
+    check_free(_files(model, file), overwrite)
     network = traceable_network(copy_model(model)).cpu()
     network.train(False)
     _fix_matrices(network)
@@ -88,8 +96,29 @@ def export_onnx(
                 f'{max(differences):.1e} of the largest output'
             )
 
-    write_files({file: write})
+    write_files({file: write}, overwrite=overwrite)
     return max(differences)
+
+
+def _check_packages() -> None:
+    if not hasattr(torch.compiler, 'is_exporting'):
+        raise ExportError(
+            f'ONNX export needs torch 2.7 or newer, found {torch.__version__}'
+        )
+    names = ('onnx', 'onnxscript', 'onnxruntime')
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise ExportError(
+            f'ONNX export needs {", ".join(missing)}: pip install '
+            '"whiten_plugins[export]"'
+        )
+
+
+def _files(model: nn.Module, file: Path) -> list[Path]:
+    """The files that a model becomes."""
+    size = sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
+    parts = [Path(f'{file}.data')] if size > LARGEST_FILE else []
+    return [file, *parts]
 
 
 def _fix_matrices(network: nn.Module) -> None:
