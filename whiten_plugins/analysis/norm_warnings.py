@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 from mmengine.dist import get_world_size
@@ -240,7 +240,7 @@ def remedy_of_starved(size: StatisticSize, channels: int) -> str:
     return 'SN there, or a larger batch'
 
 
-def _hard(row: NormInfo, norm: nn.Module, setting: _Setting) -> str | None:
+def _hard(row: NormInfo, norm: Any, setting: _Setting) -> str | None:
     """A one-hot choice that no training made."""
     learns = isinstance(norm, WhiteningNorm) and norm.has_ratios
     if not (learns and norm.spec.hard and norm.mean_weight.requires_grad):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -85,13 +86,14 @@ def _remedies(norm: nn.Module, images: int) -> list[str]:
     return remedies
 
 
-def _trains_on(norm: nn.Module, images: int) -> bool:
+def _trains_on(norm: Any, images: int) -> bool:
     """Whether a norm can be trained on that many 1×1 maps."""
     norm = copy.deepcopy(norm).to_empty(device='cpu').float().train()
     if hasattr(norm, 'reset_parameters'):
         norm.reset_parameters()
     try:
-        norm(torch.zeros(images, num_channels(norm), 1, 1, device='cpu'))
+        channels = num_channels(norm) or 0
+        norm(torch.zeros(images, channels, 1, 1, device='cpu'))
     except ValueError:
         return False
     return True

@@ -14,7 +14,7 @@ from ..norms.base import WhiteningNorm
 from .norms import keeps_statistics
 
 
-def statistics_at_start(norm: nn.Module) -> bool:
+def statistics_at_start(norm: Any) -> bool:
     """Whether running statistics are mean 0, variance 1 (covariance or
     matrix: identity)."""
     second = getattr(norm, getattr(norm, 'covariance_buffer', 'running_var'))
@@ -24,7 +24,7 @@ def statistics_at_start(norm: nn.Module) -> bool:
     return not norm.running_mean.any() and torch.equal(second, start)
 
 
-def ratios_at_start(norm: nn.Module) -> bool:
+def ratios_at_start(norm: Any) -> bool:
     """Whether a norm's ratio logits are all equal."""
     logits = [norm.mean_weight]
     if not norm.tie_weight:

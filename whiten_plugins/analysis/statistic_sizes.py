@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -108,7 +109,7 @@ def largest_rows(values: int, divides: int) -> int:
     return max(fitting, default=1)
 
 
-def _rows(norm: nn.Module) -> tuple[int, int, int]:
+def _rows(norm: Any) -> tuple[int, int, int]:
     """Rows of a group, channels in a row of GN and GW, and channels."""
     if isinstance(norm, WhiteningNorm):
         rows = norm.spec.num_rows

@@ -2,7 +2,7 @@ r"""Norms that are a fixed affine map in evaluation."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +50,7 @@ def fixed_map(norm: nn.Module) -> FixedMap:
     if not isinstance(norm, _NormBase):
         raise FoldError('takes its statistics from each sample')
     _check_forward(norm)
-    if norm.running_mean is None:
+    if norm.running_mean is None or norm.running_var is None:
         raise FoldError('keeps no running statistics')
     scale = (norm.running_var.double() + norm.eps).rsqrt()
     shift = -norm.running_mean.double() * scale
@@ -87,9 +87,7 @@ def _of_whitening_norm(norm: WhiteningNorm) -> FixedMap:
 
 
 @torch.no_grad()
-def running_coefficients(
-    norm: WhiteningNorm, stats: tuple[str, ...]
-) -> Coefficients:
+def running_coefficients(norm: Any, stats: tuple[str, ...]) -> Coefficients:
     """A, b and the whitening matrix that follow from running statistics.
 
     As precise as in the norm itself, so that eigenvectors have the signs
