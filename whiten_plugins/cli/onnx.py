@@ -43,16 +43,18 @@ def run(args: argparse.Namespace) -> None:
     """Export, and say how far it is from PyTorch."""
     from ..checkpoints.loading import load_model
     from ..config.loading import load_config
-    from ..deploy import export_onnx
+    from ..deploy.onnx_export import PACKAGES, export_onnx
     from ..utils.files import check_free
     from ..utils.requirements import require
 
-    require('onnx', 'onnxscript', 'onnxruntime', for_='ONNX export')
+    require(*PACKAGES, for_='ONNX export')
     check_free(
         [args.out], args.overwrite, Path(args.checkpoint), file_name='--out'
     )
     cfg = load_config(args.config, args.cfg_options)
     model, _ = load_model(cfg, args.checkpoint)
     shape = (3, *args.shape)
-    difference = export_onnx(model, args.out, shape, args.dynamic)
+    difference = export_onnx(
+        model, args.out, shape, args.dynamic, overwrite=args.overwrite
+    )
     print(f'{args.out}: differs from PyTorch by {difference:.1e}')

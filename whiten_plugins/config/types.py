@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -9,7 +10,7 @@ from mmengine.config import Config
 TOOLKITS = ('mmdet', 'mmseg')
 
 
-def type_name(cfg: dict, default: str | None = None) -> str | None:
+def type_name(cfg: Mapping, default: str | None = None) -> str | None:
     """The name of a config's ``type``, without scope or module.
 
     Args:

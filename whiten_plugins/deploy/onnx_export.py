@@ -7,18 +7,19 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ..norms.base import WhiteningNorm
-from ..utils.files import check_free, write_files
+from ..utils.files import check_folder, check_free, write_files
 from ..utils.module_state import copy_model
+from ..utils.requirements import require
 from .fixed_map import running_coefficients
 from .network import traceable_network
 
+PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 TOLERANCE = 1e-4
 LARGEST_FILE = 1536 * 2**20
 """Bytes of weights beyond which torch writes them into a file of their
@@ -60,15 +61,16 @@ def export_onnx(
         largest value.
 
     Raises:
+        MissingPackageError: if onnx, onnxscript or onnxruntime is missing.
         ExportError: if torch has no exporter or cannot export the network,
-            a package is missing, the network takes no such image, or the
-            outputs differ by more than 1e-4. No file is written then.
+            the network takes no such image, or the outputs differ by more
+            than 1e-4. No file is written then.
         OSError: if the files cannot be written, or exist and are not to be
             replaced.
     """
-    _check_packages()
+    _check_exporter()
     file = Path(file)
-    check_free(_files(model, file), overwrite)
+    _check_free(file, model, overwrite)
     network = traceable_network(copy_model(model)).cpu()
     network.train(False)
     _fix_matrices(network)
@@ -100,25 +102,19 @@ def export_onnx(
     return max(differences)
 
 
-def _check_packages() -> None:
+def _check_exporter() -> None:
     if not hasattr(torch.compiler, 'is_exporting'):
         raise ExportError(
             f'ONNX export needs torch 2.7 or newer, found {torch.__version__}'
         )
-    names = ('onnx', 'onnxscript', 'onnxruntime')
-    missing = [name for name in names if find_spec(name) is None]
-    if missing:
-        raise ExportError(
-            f'ONNX export needs {", ".join(missing)}: pip install '
-            '"whiten_plugins[export]"'
-        )
+    require(*PACKAGES, for_='ONNX export')
 
 
-def _files(model: nn.Module, file: Path) -> list[Path]:
-    """The files that a model becomes."""
+def _check_free(file: Path, model: nn.Module, overwrite: bool) -> None:
     size = sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
     parts = [Path(f'{file}.data')] if size > LARGEST_FILE else []
-    return [file, *parts]
+    check_free([file, *parts], overwrite)
+    check_folder(file.parent, size)
 
 
 def _fix_matrices(network: nn.Module) -> None:

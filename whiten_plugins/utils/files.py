@@ -46,8 +46,7 @@ def check_free(
             its folder cannot be written.
     """
     for file in files:
-        both = source is not None and file.exists() and source.exists()
-        if both and os.path.samefile(file, source):
+        if source is not None and _is_same(file, source):
             raise FileExistsError(
                 f'{file}: is {source_name} itself, already there; name '
                 f'another {file_name}'
@@ -63,6 +62,11 @@ def check_free(
             'or add --overwrite'
         )
     check_folder(files[0].parent)
+
+
+def _is_same(file: Path, other: Path) -> bool:
+    both = file.exists() and other.exists()
+    return both and os.path.samefile(file, other)
 
 
 def check_folder(folder: Path, size: int = 0) -> None:
