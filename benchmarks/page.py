@@ -17,9 +17,9 @@ This page is drawn from `benchmarks/results/*.json` by
 ratios to `nn.BatchNorm2d` on the same tensor in the same process, forward and
 backward: medians, with the quartiles in brackets. "Kept" is the largest memory
 that a layer keeps for its backward, in sizes of its input.
-`OMP_WAIT_POLICY=PASSIVE` is set throughout, as every tool of this project does:
-with the default, waiting threads spin, and beside one other busy process a
-layer of one millisecond takes seventy.
+`OMP_WAIT_POLICY=PASSIVE` is set throughout, as every tool of this project
+does: with the default, waiting threads spin, and beside one other busy process
+a layer of one millisecond takes seventy.
 """
 
 
