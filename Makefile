@@ -29,7 +29,7 @@ NEWEST = $(shell for minor in 15 14 13 12 11; do \
 
 .DEFAULT_GOAL := help
 .PHONY: help python env demo demo-quick test test-all test-onedl test-oldest \
-	test-newest lint format lock benchmark clean
+	test-newest lint docs format lock benchmark clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' \
@@ -80,6 +80,9 @@ lint: env ## check the style, and that what is generated is fresh
 		exit 1; }
 	@$(EXPORT) | cmp -s - requirements.txt || { \
 		echo "requirements.txt is old: make lock" >&2; exit 1; }
+
+docs: env ## build the documentation site into docs/_build
+	$(RUN) -m sphinx -W --keep-going -q -b html docs docs/_build
 
 format: env ## put the style right
 	$(RUN) -m ruff check --fix
