@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from textwrap import dedent
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +31,9 @@ def blocks(page: Path, language: str) -> list[Block]:
     """List the blocks of a page that are in a language."""
     text = (ROOT / page).read_text()
     return [
-        Block(match[2], text.count('\n', 0, match.start()) + 2, match[3])
+        Block(
+            match[2], text.count('\n', 0, match.start()) + 2, dedent(match[3])
+        )
         for match in _FENCE.finditer(text)
         if match[2] == language
     ]
