@@ -60,6 +60,7 @@ def training(tmp_path):
     ],
 )
 def test_what_is_missing_in_the_config_is_named(cfg, task, key):
+    cfg.test_cfg = {}
     check_run(cfg, task)
     cfg[key] = None
     with pytest.raises(ConfigError, match=f'has no {key}'):

@@ -34,8 +34,11 @@ def check_run(cfg: Config, task: str) -> None:
         OSError: if the work directory cannot be written.
     """
     for key in _NEEDED[task]:
-        if not cfg.get(key):
-            raise ConfigError(f'{cfg.filename}: has no {key}, which it needs')
+        # An empty one is all defaults.
+        if cfg.get(key) is None:
+            raise ConfigError(
+                f'{cfg.filename}: has no {key}, which whiten {task} needs'
+            )
     check_folder(Path(cfg.work_dir))
     if cfg.get('resume') and not cfg.get('load_from'):
         cfg.load_from = latest_checkpoint(cfg.work_dir)
