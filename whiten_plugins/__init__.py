@@ -37,6 +37,8 @@ if TYPE_CHECKING:  # the names below, as type checkers and editors see them
     from .config import load_config as load_config
     from .deploy import export_onnx as export_onnx
     from .deploy import fold_norms as fold_norms
+    from .diagnosis import diagnose as diagnose
+    from .diagnosis import diagnose_config as diagnose_config
     from .integration.optimizer import (
         NormAwareOptimWrapperConstructor as NormAwareOptimWrapperConstructor,
     )
@@ -65,6 +67,8 @@ _PUBLIC = {
     'build_model': 'config',
     'convert_checkpoint': 'checkpoints.conversion',
     'count_flops': 'analysis.complexity',
+    'diagnose': 'diagnosis',
+    'diagnose_config': 'diagnosis',
     'export_onnx': 'deploy',
     'fold_norms': 'deploy',
     'harden_checkpoint': 'checkpoints.hardening',

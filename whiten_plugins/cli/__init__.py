@@ -28,6 +28,7 @@ COMMANDS = {
     'test': 'test and evaluate a checkpoint',
     'convert': 'convert a checkpoint of an ImageNet ResNet for a config',
     'norms': 'list every norm of a model and what put it there',
+    'diagnose': 'measure what each norm does on its data, and advise',
     'ratios': 'show which statistics every SN and SW layer chose',
     'calibrate': 'make running statistics exact averages over images',
     'harden': 'let every SN and SW layer use its preferred statistic alone',

@@ -44,12 +44,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train."""
-    import logging
     import os
 
-    from mmengine.logging import print_log
-
-    from ..analysis import check_norms, named_norm_errors
+    from ..analysis import check_norms, log_once, named_norm_errors
     from ..checkpoints.pretrained import check_pretrained
     from ..checkpoints.run_checks import check_run
     from ..config.loading import load_config
@@ -70,8 +67,7 @@ def run(args: argparse.Namespace) -> None:
     set_resume(cfg, args.resume)
     check_run(cfg, 'train')
     check_pretrained(cfg)
-    for warning in check_norms(cfg):
-        print_log(warning, logger='current', level=logging.WARNING)
+    log_once(check_norms(cfg))
     runner = build_runner(cfg)
     with named_norm_errors(runner.model, cfg):
         runner.train()

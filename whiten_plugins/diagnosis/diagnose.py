@@ -38,7 +38,7 @@ def diagnose(
     Any norm is measured: torch's and mmcv's BatchNorm, SyncBN, GroupNorm,
     LayerNorm and InstanceNorm, the family of this package, and others whose
     class calls itself a norm. Covariances over all channels are taken from
-    4096 random elements of each call and, in wider layers, from 512
+    2048 random elements of each call and, in wider layers, from 512
     channels; everything else from all elements.
 
     Args:

@@ -9,11 +9,12 @@ from ..ops import Moments, NormSpec
 from .measures import ZERO, Condition, condition_numbers, rank
 from .results import GroupCondition
 
+MOST_PASSES = 16
 MOST_SAMPLES = 8  # of one pass, where each has statistics of its own
 
 
 class GroupConditions:
-    """κ and rank of a norm's groups, pass after pass.
+    """κ and rank of a norm's groups, over the first 16 passes.
 
     Args:
         spec: of the norm.
@@ -26,7 +27,7 @@ class GroupConditions:
 
     def add(self, sample: Moments, batch: Moments) -> None:
         """Look at the groups of a pass."""
-        if self.spec.num_rows == 1:
+        if self.spec.num_rows == 1 or len(self._kappas) == MOST_PASSES:
             return
         cov = batch.cov if self.spec.uses_batch else sample.cov[:MOST_SAMPLES]
         zero = ZERO[cov.dtype]

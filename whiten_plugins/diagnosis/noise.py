@@ -15,7 +15,7 @@ from the average batch. F is the norm without weight and bias.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ from ..ops.backends.torch.whitening import whitening_matrix
 from .layout import spec_of
 from .measures import DEAD_SHARE
 
-MOST_SAMPLES, MOST_POINTS = 8, 256
+MOST_SAMPLES, MOST_POINTS = 4, 256
 
 
 @dataclass
@@ -57,34 +57,25 @@ class Disturbance:
     from_batch: float = math.nan
 
 
-@dataclass
-class _Points:
-    """Elements of one sample: x (C, k) and the sample's moments."""
-
-    x: Tensor
-    sample: Moments
-
-
-@dataclass
 class BatchNoise:
     """Collects the statistics of batches, and elements to try them on.
 
     Args:
-        norm: a norm that uses statistics of the batch.
+        norm: a norm that uses statistics of the batch, in its mode.
         generator: chooses the elements.
     """
 
-    norm: nn.Module
-    generator: torch.Generator
-    batches: list[tuple[Moments, int]] = field(default_factory=list)
-    _points: list[_Points] = field(default_factory=list)
-    _active: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        self.spec = spec_of(self.norm)
-        self.training = self.norm.training
+    def __init__(self, norm: nn.Module, generator: torch.Generator) -> None:
+        self.norm = norm
+        self.spec = spec_of(norm)
+        self.training = norm.training
         # What running statistics are now, before the batches move them.
-        self.running = _running(self.norm)
+        self.running = _running(norm)
+        self.batches: list[tuple[Moments, int]] = []
+        self._generator = generator
+        self._active: tuple[str, ...] = ()
+        self._x = torch.empty(0)  # (samples, C, points)
+        self._sample: Moments | None = None
 
     def add(self, x: Tensor, sample: Moments, batch: Moments) -> None:
         """Take note of a batch.
@@ -97,82 +88,67 @@ class BatchNoise:
         values = x.shape[0] * x.shape[2]
         if values < 2 or not all(v.isfinite().all() for v in batch):
             return
-        batch = Moments(*(value.double() for value in batch))
-        self.batches.append((batch, values))
-        if not self._points:
+        self.batches.append((_double(batch), values))
+        if not self._active:
             self._choose(x, sample)
 
     def _choose(self, x: Tensor, sample: Moments) -> None:
+        """Elements of the first batch, with the moments of their samples."""
         num_samples, channels, size = x.shape
         undefined = {'in': size < 2, 'iw': size < 2, 'ln': channels * size < 2}
         self._active = tuple(
             name for name in self.spec.stats if not undefined.get(name)
         )
-        chosen = min(num_samples, MOST_SAMPLES)
-        points = min(size, MOST_POINTS // chosen)
-        for index in range(chosen):
-            places = torch.randperm(size, generator=self.generator)[:points]
-            self._points.append(
-                _Points(
-                    x[index][:, places.to(x.device)].double(),
-                    Moments(*(v[index : index + 1].double() for v in sample)),
-                )
-            )
+        most = MOST_SAMPLES
+        if not self.spec.uses_samples:  # of which nothing is kept
+            most = max(most, MOST_POINTS // size)
+        chosen = min(num_samples, most)
+        points = max(1, MOST_POINTS // chosen)
+        places = torch.randperm(size, generator=self._generator)[:points]
+        self._x = x[:chosen][..., places.to(x.device)].double()
+        if self.spec.uses_samples:
+            self._sample = _double(Moments(*(v[:chosen] for v in sample)))
 
     def measure(self) -> Disturbance:
         """Try all batches on the elements."""
         if not self._active:
             return Disturbance(math.nan, math.nan, math.nan)
-        distances, gaps, others = [], [], []
-        for points in self._points:
-            by_batch = torch.stack(
-                [self._outputs(points, batch) for batch, _ in self.batches]
-            )
-            centre = by_batch.mean(0)
-            distances.append((by_batch - centre).norm(dim=1).mean())
-            if self.running is None:
-                continue
-            running = self._outputs(points, self.running, running=True)
-            gaps.append((by_batch - running).square().mean())
-            if self.spec.uses_samples:
-                alone = self._outputs(
-                    points, self.running, running=True, alone=True
-                )
-                others.append((running - alone).square().mean())
-        found = Disturbance(0.0, 0.0, _root_mean(gaps))
+        by_batch = torch.stack(
+            [self._outputs(batch) for batch, _ in self.batches]
+        )
+        found = Disturbance()
         if self.training or self.running is None:
-            found.snd = float(torch.stack(distances).mean())
-            channels = self._points[0].x.shape[0]
-            found.per_channel = found.snd / math.sqrt(channels)
-        found.from_batch = _root_mean(others)
+            distances = (by_batch - by_batch.mean(0)).norm(dim=2)
+            found.snd = float(distances.mean())
+            found.per_channel = found.snd / math.sqrt(by_batch.shape[2])
         if self.running is not None:
+            running = self._outputs(self.running, running=True)
+            found.gap = _root_mean_square(by_batch - running)
             found.mean_off, found.second_off = self._running_off()
+            if self.spec.uses_samples:
+                alone = self._outputs(self.running, running=True, alone=True)
+                found.from_batch = _root_mean_square(running - alone)
         return found
 
     def _outputs(
-        self,
-        points: _Points,
-        batch: Moments,
-        *,
-        running: bool = False,
-        alone: bool = False,
+        self, batch: Moments, *, running: bool = False, alone: bool = False
     ) -> Tensor:
-        """F(x), (C, k), with the statistics of one batch or the running
-        ones; ``alone``: with nothing but these."""
+        """F(x), (samples, C, points), with the statistics of one batch or
+        the running ones; ``alone``: with nothing but these."""
         spec, active = self.spec, self._active
         if alone:
             active = ('bw',) if spec.whitens else ('bn',)
             spec = replace(spec, stats=active)
         A, b, _ = transform(
-            points.sample,
+            None if alone else self._sample,
             batch,
-            _ratios(self.norm, points.x),
+            _ratios(self.norm, self._x),
             spec,
             active,
             running and spec.running == 'matrix',
         )
-        rows = points.x.view(-1, spec.num_rows, points.x.shape[-1])
-        return (A[0] @ rows + b[0].unsqueeze(-1)).view_as(points.x)
+        rows = self._x.unflatten(1, (-1, spec.num_rows))
+        return (A @ rows + b.unsqueeze(-1)).flatten(1, 2)
 
     def _running_off(self) -> tuple[float, float]:
         """How far the running statistics are from the average batch."""
@@ -229,5 +205,9 @@ def _running(norm: nn.Module) -> Moments | None:
     return Moments(*(value.clone() for value in moments))
 
 
-def _root_mean(squares: list[Tensor]) -> float:
-    return float(torch.stack(squares).mean().sqrt()) if squares else math.nan
+def _double(moments: Moments) -> Moments:
+    return Moments(*(value.double() for value in moments))
+
+
+def _root_mean_square(values: Tensor) -> float:
+    return float(values.square().mean().sqrt())

@@ -40,7 +40,7 @@ from .noise import BatchNoise, Disturbance
 from .results import Gradient, NormDiagnosis, Spread
 from .what_if import WhatIf, choose_samples, what_if
 
-MOST_ELEMENTS, MOST_CHANNELS = 4096, 512
+MOST_ELEMENTS, MOST_CHANNELS = 2048, 512
 """Of one pass, for the covariance over all channels: it takes
 elements × channels² products, where a convolution takes elements × channels
 × channels of its input."""
@@ -172,12 +172,14 @@ class NormProbe:
         return self.processes if shares else 1
 
     def _look_at_axes(self, vectors: Tensor) -> None:
-        """Compare the principal axes with those of the last pass."""
+        """Compare the principal axes of four groups of 16 channels with
+        those of the last pass."""
         rows = min(16, vectors.shape[1])
-        groups = vectors.shape[1] // rows
+        groups = min(4, vectors.shape[1] // rows)
         if len(vectors) <= rows or not vectors.isfinite().all():
             return
-        centred = (vectors - vectors.mean(0))[:, : groups * rows]
+        vectors = vectors[:, : groups * rows]
+        centred = vectors - vectors.mean(0)
         blocks = centred.unflatten(1, (groups, rows)).permute(1, 2, 0)
         blocks = blocks @ blocks.mT / len(vectors)
         if self._last_blocks is not None:

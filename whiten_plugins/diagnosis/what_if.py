@@ -1,9 +1,15 @@
-"""What whitening would do in a layer, without training it.
+r"""What whitening would do in a layer, without training it.
 
-The elements of one batch are whitened by BW, IW and GW with groups of
-several sizes and several T, and the condition of what comes out is taken as
-everywhere else. In a layer with more than 256 channels the condition is that
-of 256 of them, whole groups for BW and IW, whole slots for GW.
+From the moments of one batch. With :math:`m_n, C_n` the mean and covariance
+of all channels in sample n, and W the whitening matrices of BW, IW or GW,
+made from the same moments, the covariance of what they would put out is
+
+.. math::
+    \frac1N \sum_n W_n C_n W_n^T + \mathrm{Cov}_n [W_n (m_n - \mu_n)]
+
+and its condition is taken as everywhere else. In a layer with more than 128
+channels it is that of 128 of them, whole groups for BW and IW, whole slots
+for GW.
 """
 
 from __future__ import annotations
@@ -14,15 +20,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..ops import NormSpec, Parameters, Running, normalize
-from .measures import Condition, condition_numbers
-from .moments import choose_channels
+from ..ops import Moments, NormSpec
+from ..ops.backends.torch.activations import moments
+from ..ops.backends.torch.mixture import merge_samples
+from ..ops.backends.torch.whitening import newton_schulz
+from ..ops.layout import statistics_view
+from .measures import ZERO, Condition, condition_numbers
+from .moments import BLOCK, choose_channels
 
 SIZES = (16, 32, 64)
 ITERATIONS = (3, 5, 7)
-MOST_ELEMENTS = 2048
-MOST_CHANNELS = 256
-_NOTHING_LEARNED = Parameters(None, None, None, None)
+MOST_CHANNELS = 128
+MOST_POSITIONS = 512
 
 
 class WhatIf(NamedTuple):
@@ -42,81 +51,109 @@ class WhatIf(NamedTuple):
 
 
 def choose_samples(x: Tensor) -> Tensor:
-    """Whole samples of (N, C, M), or parts of two, in float64."""
-    num_samples, _, size = x.shape
-    samples = min(num_samples, max(2, MOST_ELEMENTS // max(1, size)))
-    positions = max(1, MOST_ELEMENTS // samples)
-    steps = torch.linspace(0, size - 1, min(size, positions)).long()
+    """Some samples of (N, C, M), at most 512 positions of each, in
+    float64; more samples where they are small."""
+    size = x.shape[2]
+    samples = 1024 if size == 1 else 16 if size < 64 else 4
+    steps = torch.linspace(0, size - 1, min(size, MOST_POSITIONS)).long()
     return x[:samples, :, steps.to(x.device)].double()
 
 
 def what_if(x: Tensor, eps: float) -> list[WhatIf]:
-    """Whiten elements (N, C, M) in all ways.
+    """Whiten activations (N, C, M) in all ways.
 
     Args:
         x: activations before the norm, in float64.
         eps: of the norms.
     """
-    found, covs = [], []
-    for norm, size, channels in _choices(*x.shape):
+    found: list[tuple[str, int, int]] = []
+    covs: list[Tensor] = []
+    for norm, size, channels, statistics in _choices(x):
+        sample = _all_channels(x[:, channels])
+        eye = torch.eye(size, dtype=x.dtype, device=x.device)
+        S = statistics.cov + eps * eye
+        if norm == 'BW':
+            sample = merge_samples(sample)
         for T in ITERATIONS:
-            y = _whiten(x, _spec(norm, size, T, eps))
-            covs.append(_covariance(y[:, channels]))
+            W = newton_schulz(S.flatten(0, 1), T).view_as(S)
+            covs.append(_whitened(sample, statistics.mean, W))
             found.append((norm, size, T))
-    kappas = [condition_numbers(cov, 1e-12).tolist() for cov in covs]
     return [
         WhatIf(*choice, Condition(*kappa))
-        for choice, kappa in zip(found, kappas)
+        for choice, kappa in zip(found, _conditions(covs))
     ]
 
 
-def _choices(
-    num_samples: int, channels: int, size: int
-) -> Iterator[tuple[str, int, Tensor]]:
-    """Norms, sizes that fit the layer and the channels to look at."""
-    neighbours = choose_channels(channels, MOST_CHANNELS)
-    sizes = sorted({min(s, channels) for s in SIZES if s <= channels}) or [
-        channels
-    ]
-    for group in sizes:
-        if channels % group:
-            continue
+def _choices(x: Tensor) -> Iterator[tuple[str, int, Tensor, Moments]]:
+    """Norms and sizes that fit the layer, the channels to look at in the
+    order of their groups, and the moments that the norm whitens by."""
+    num_samples, channels, size = x.shape
+    divisors = [d for d in range(1, 17) if channels % d == 0]
+    for group in [s for s in SIZES if channels % s == 0] or divisors[-1:]:
+        neighbours = _groups(channels, group).to(x.device)
+        own = NormSpec(('iw',), num_rows=group)
+        sample = moments(statistics_view(x[:, neighbours], own))
         if num_samples * size > 1:
-            yield 'BW', group, neighbours
+            yield 'BW', group, neighbours, merge_samples(sample)
         if size > 1:
-            yield 'IW', group, neighbours
+            yield 'IW', group, neighbours, sample
         if channels // group * size > 1:
-            yield 'GW', group, _slots(channels, sizes)
+            across = NormSpec(('iw',), num_rows=group, across_groups=True)
+            rows = moments(statistics_view(x, across))
+            yield 'GW', group, _slots(channels, group).to(x.device), rows
 
 
-def _slots(channels: int, sizes: list[int]) -> Tensor:
-    """Channels of every row of GW's finest division, so that what GW mixes
-    is all there."""
-    if channels <= MOST_CHANNELS:
-        return torch.arange(channels)
-    rows = max(size for size in sizes if channels % size == 0)
+def _groups(channels: int, group: int) -> Tensor:
+    """Neighbouring channels of whole groups."""
+    if BLOCK % group == 0:
+        return choose_channels(channels, MOST_CHANNELS)
+    return torch.arange(min(channels, MOST_CHANNELS // group * group))
+
+
+def _slots(channels: int, rows: int) -> Tensor:
+    """Channels of some slots, every row of GW in each."""
     width = channels // rows
-    count = max(1, MOST_CHANNELS // rows)
-    slots = torch.linspace(0, width - 1, min(width, count)).long()
-    return (torch.arange(rows).unsqueeze(1) * width + slots).flatten()
+    count = max(1, min(width, MOST_CHANNELS // rows))
+    slots = torch.linspace(0, width - 1, count).long()
+    return (slots.unsqueeze(1) + torch.arange(rows) * width).flatten()
 
 
-def _spec(norm: str, size: int, T: int, eps: float) -> NormSpec:
-    stats = ('bw',) if norm == 'BW' else ('iw',)
-    return NormSpec(stats, size, norm == 'GW', 'itn', T, eps)
+def _all_channels(x: Tensor) -> Moments:
+    """Mean and covariance of all channels in each sample, as one group."""
+    return moments(x.unsqueeze(1))
 
 
-def _whiten(x: Tensor, spec: NormSpec) -> Tensor:
-    """``x`` as the norm of ``spec`` whitens it in training."""
-    running = None
-    if spec.uses_batch:  # somewhere to write to
-        channels, rows = x.shape[1], spec.num_rows
-        second = x.new_zeros(channels // rows, rows, rows)
-        running = Running(x.new_zeros(channels), second)
-    return normalize(x, _NOTHING_LEARNED, spec, running)
+def _whitened(sample: Moments, centre: Tensor, W: Tensor) -> Tensor:
+    """The covariance (d, d) over all samples after whitening.
+
+    Args:
+        sample: of all channels, (N, 1, d) and (N, 1, d, d).
+        centre: what the norm subtracts, (N, G, c), or (N, 1, c) where all
+            groups share it.
+        W: (N, G, c, c) or (N, 1, c, c).
+    """
+    mean, cov = sample.mean[:, 0], sample.cov[:, 0]
+    rows = W.shape[-1]
+
+    def apply(v: Tensor) -> Tensor:  # W v, (N, d, k)
+        return (W @ v.unflatten(1, (-1, rows))).flatten(1, 2)
+
+    inside = apply(apply(cov).mT).mean(0)
+    offset = mean.unflatten(1, (-1, rows)) - centre
+    offset = (W @ offset.unsqueeze(-1)).flatten(1)
+    offset = offset - offset.mean(0)
+    return inside + offset.mT @ offset / len(offset)
 
 
-def _covariance(y: Tensor) -> Tensor:
-    vectors = y.transpose(0, 1).flatten(1)
-    centred = vectors - vectors.mean(1, keepdim=True)
-    return centred @ centred.mT / vectors.shape[1]
+def _conditions(covs: list[Tensor]) -> list[list[float]]:
+    """κ of all, in one call for each number of channels."""
+    found: dict[int, list[float]] = {}
+    by_size: dict[int, list[int]] = {}
+    for index, cov in enumerate(covs):
+        by_size.setdefault(len(cov), []).append(index)
+    for places in by_size.values():
+        stacked = torch.stack([covs[place] for place in places])
+        kappas = condition_numbers(stacked, ZERO[torch.float64])
+        for place, kappa in zip(places, kappas.mT.tolist()):
+            found[place] = kappa
+    return [found[index] for index in range(len(covs))]
