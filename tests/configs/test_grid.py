@@ -8,7 +8,7 @@ import pytest
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 
-from whiten_plugins.analysis import list_norms, pooling_warnings
+from whiten_plugins.analysis import list_norms, norm_warnings
 
 from .grid import CONFIGS, INTENT, QUIET, build, load
 
@@ -131,7 +131,7 @@ def test_the_norms_are_those_of_the_table(built):
 
 
 def test_no_norm_is_warned_of(built):
-    assert pooling_warnings(built.model, built.cfg) == []
+    assert norm_warnings(built.model, built.cfg) == []
 
 
 def test_only_what_the_table_says_is_decayed(built):

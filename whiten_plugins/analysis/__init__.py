@@ -9,7 +9,7 @@ The work behind ``tools/print_norms.py``::
 
 from .norm_errors import named_norm_errors
 from .norm_table import print_norms
-from .norm_warnings import check_norms, norm_warnings
+from .norm_warnings import check_norms, log_once, norm_warnings
 from .norms import NormInfo, list_norms
 from .pooled_maps import pooling_warnings
 
@@ -17,6 +17,7 @@ __all__ = [
     'NormInfo',
     'check_norms',
     'list_norms',
+    'log_once',
     'named_norm_errors',
     'norm_warnings',
     'pooling_warnings',

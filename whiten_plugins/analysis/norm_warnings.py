@@ -95,7 +95,8 @@ class _Setting:
     def __init__(self, model: nn.Module, cfg: Mapping, loaded: bool) -> None:
         loader = cfg.get('train_dataloader') or {}
         self.type = (cfg.get('model') or {}).get('type')
-        self.images = loader.get('batch_size') or 1
+        self.told = loader.get('batch_size')
+        self.images = self.told or 1
         self.loaded = loaded
         self.weights = Weights(cfg)
         self.maps = {name: side for name, _, side in pooled_norms(model)}
@@ -164,7 +165,7 @@ def _same_statistics(
     )
     sees_rois = row.name.startswith('roi_head.')
     learns = isinstance(norm, WhiteningNorm) and norm.has_ratios
-    if pair is None or not learns or sees_rois or setting.images > 1:
+    if pair is None or not learns or sees_rois or setting.told != 1:
         return None
     if not norm.training or _is_sync(norm):
         return None

@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ..analysis.layer_names import network_order
+from ..analysis.norm_warnings import log_once, norm_warnings
 from ..norms.base import WhiteningNorm
 from ..ops import importance_ratios
 from ..utils.model_wrappers import unwrap_model
@@ -45,6 +46,11 @@ class RatioHook(Hook):
       iteration that it resumes; another training's is kept under another
       name.
 
+    Before the first iteration it also warns of norms that cannot do their
+    work with the weights that were loaded, as
+    :func:`~whiten_plugins.analysis.norm_warnings` says; once, where
+    ``whiten train`` did so already.
+
     The first process does this alone, with a single copy from the GPU, so
     that it costs nothing to speak of. A network that learns no ratios gets a
     warning and no file.
@@ -74,6 +80,8 @@ class RatioHook(Hook):
     @master_only
     def before_train(self, runner: Runner) -> None:
         model = unwrap_model(runner.model)
+        cfg = getattr(runner, 'cfg', {})
+        log_once(norm_warnings(model, cfg, loaded=True))
         self._norms = ratio_norms(model)
         self._file = Path(runner.work_dir) / FILE_NAME
         if not self._norms:
