@@ -92,7 +92,7 @@ def test_the_checkpoint_carries_its_report(conversions):
             Network('sn', num_ratios=3),
             SAME_NORMS['sn'],
             {},
-            'mean of squares',
+            'unbiased variance of an instance',
         ),
         (
             Network('torchvision'),

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from tests.checkpoints.conversion.published import Network, checkpoint
-from whiten_plugins.checkpoints.conversion import ConversionError
-from whiten_plugins.checkpoints.conversion.source import read_source, resolve
+from whiten_plugins.checkpoints.conversion import ConversionError, fetching
+from whiten_plugins.checkpoints.conversion.fetching import resolve
+from whiten_plugins.checkpoints.conversion.source import read_source
 from whiten_plugins.checkpoints.reading import CheckpointError
 
 
@@ -14,6 +15,11 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     folder = tmp_path / 'hub' / 'checkpoints'
     folder.mkdir(parents=True)
+
+    def download(url, file):
+        raise OSError('no network')
+
+    monkeypatch.setattr(fetching, 'download', download)
     return folder
 
 
@@ -40,7 +46,7 @@ def test_an_unknown_model_gets_a_suggestion(cache):
 
 def test_an_unknown_scheme_names_those_known():
     with pytest.raises(ConversionError, match='torchvision:// and open-mm'):
-        resolve('https://host/resnet50.pth')
+        resolve('ftp://host/resnet50.pth')
 
 
 def _read(tmp_path, state, layout='auto'):

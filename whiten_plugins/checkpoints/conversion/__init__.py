@@ -7,13 +7,17 @@ to a config's backbone, and back.
 
 from .convert import convert_checkpoint
 from .errors import ConversionError
+from .fetching import SOURCES
 from .initial_ratios import INIT_RATIOS
+from .keras import KERAS
 from .layouts import LAYOUTS, OURS
 
 __all__ = [
     'INIT_RATIOS',
+    'KERAS',
     'LAYOUTS',
     'OURS',
+    'SOURCES',
     'ConversionError',
     'convert_checkpoint',
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -14,27 +15,44 @@ from ...placement.norm_types import channel_norms
 from ..norm_layers import MATRICES
 from .backbone import Fitted
 from .initial_ratios import KEPT_SHARE
-from .layouts import OURS
+from .keras import KERAS
+from .layouts import OURS, TORCHVISION
 from .norms import FROM_VARIANCES
 from .source import Source
 
 GW_GROUPS = 64
-_MEAN = [123.675, 116.28, 103.53]  # torchvision's, in 0..255
-_STD = [58.395, 57.12, 57.375]
+_STRIDES = {'pytorch': '3×3', 'caffe': 'first 1×1'}
+
+
+class _Training(NamedTuple):
+    """How a network was trained: where its strides are, on which images."""
+
+    style: str
+    mean: list[float]
+    std: list[float]
+    rgb: bool
+    known: bool = True
+
+
+_IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
+_TRAINED = {
+    KERAS: _Training('caffe', _IMAGENET[0][::-1], [1.0, 1.0, 1.0], False),
+    # A ResNet with BatchNorms may be anybody's.
+    TORCHVISION: _Training('pytorch', *_IMAGENET, True, known=False),
+    None: _Training('pytorch', *_IMAGENET, True),
+}
 _QUANTILES = torch.tensor([0.0, 0.5, 1.0])
 
 
 def source_caveats(source: Source) -> Iterator[str]:
     """What a published file leaves open."""
     layout, learned = source.layout, source.learned
-    if layout == 'sn' and any(
-        key.endswith('running_var') for key in source.state
-    ):
+    if layout == 'sn':
         yield (
-            'Published SN code that averages batches for evaluation (instead '
-            'of a moving average) stores the mean of squares as running_var, '
-            'before the squared mean is subtracted. A file does not say '
-            'which it is, so running_var is taken as it is.'
+            "The authors' code takes the unbiased variance of an instance, "
+            'n / (n - 1) times the biased one of the paper and of this '
+            'package (2 % more at 7×7 positions), and the other variances '
+            "from it: features differ from that code's by as much."
         )
     if layout == 'sw' and any(len(ratios.stats) == 5 for ratios in learned):
         yield (
@@ -42,6 +60,12 @@ def source_caveats(source: Source) -> Iterator[str]:
             'bw and iw for bn and in too, so that logits 3 and 4 of '
             'var_weight were never trained. They are carried over as they '
             "are and count as in the paper: features are not that code's."
+        )
+    averaged = [name for name in source.others if 'ema' in name.lower()]
+    if averaged:
+        yield (
+            f'The file holds averaged weights too, which are not taken: '
+            f'{", ".join(averaged)}; --weights {averaged[0]} takes them.'
         )
     unnamed = [layer.name for layer in learned if not layer.named]
     if unnamed:
@@ -84,7 +108,7 @@ def target_caveats(
             f"file does not say; the config's have {sorted(rows)}."
         )
     if layout != OURS:
-        yield from _input_caveats(cfg)
+        yield from _input_caveats(layout, cfg)
 
 
 def _batch_caveats(
@@ -135,16 +159,29 @@ def _reached_deviations(norm: WhiteningNorm, covariance: Tensor) -> Tensor:
     return (W @ S @ W.mT).diagonal(dim1=1, dim2=2).sqrt().flatten()
 
 
-def _input_caveats(cfg: Config) -> Iterator[str]:
-    if cfg.model.get('style', 'pytorch') == 'caffe':
+def _input_caveats(layout: str, cfg: Config) -> Iterator[str]:
+    trained = _TRAINED.get(layout, _TRAINED[None])
+    style = cfg.model.get('style', 'pytorch')
+    if style != trained.style:
         yield (
-            "The config's backbone has style='caffe' (stride in the first "
-            "1×1 convolution); the source was trained with 'pytorch' style."
+            f"The config's backbone has style={style!r} (stride in the "
+            f'{_STRIDES[style]} convolution of a block); the source '
+            f'was trained with {trained.style!r} style.'
+            if trained.known
+            else f"The config's backbone has style={style!r}; the file does "
+            f'not say with which it was trained. torchvision and the authors '
+            f'of SN, SW, GW and ItN have {trained.style!r} style.'
         )
     images = cfg.get('data_preprocessor') or {}
-    seen = [list(images.get('mean') or _MEAN), list(images.get('std') or _STD)]
-    if seen != [_MEAN, _STD]:
+    seen = (
+        list(images.get('mean') or trained.mean),
+        list(images.get('std') or trained.std),
+    )
+    rgb = images.get('bgr_to_rgb', trained.rgb)  # images are read as BGR
+    if seen != (trained.mean, trained.std) or rgb != trained.rgb:
         yield (
-            f"The config's data_preprocessor has mean and std {seen}; the "
-            f'source was trained with RGB images of {[_MEAN, _STD]}.'
+            f"The config's data_preprocessor has mean and std {list(seen)} "
+            f'and bgr_to_rgb={rgb}; the source was trained with '
+            f'{"RGB" if trained.rgb else "BGR"} images of '
+            f'{[trained.mean, trained.std]}.'
         )

@@ -6,15 +6,18 @@ import json
 import sys
 from pathlib import Path
 
+from mmengine.config import Config
+
 from ...utils.files import check_free
 from ..reading import CheckpointError, module_metadata, with_metadata
 from .backbone import Fitted, build_backbone, fit_backbone, read_config
 from .caveats import source_caveats, target_caveats
 from .errors import ConversionError
+from .fetching import resolve
 from .layouts import COUNT, OURS, State, to_published
 from .norms import NormChange, kind_of_state, norm_states
 from .report import Report
-from .source import Source, read_source, resolve
+from .source import Source, read_source
 from .writing import write_converted
 
 
@@ -26,6 +29,7 @@ def convert_checkpoint(
     source: str = 'auto',
     to: str = OURS,
     init_ratios: str = 'uniform',
+    weights: str | None = None,
     trust_pickle: bool = False,
     overwrite: bool = False,
 ) -> Report:
@@ -34,16 +38,19 @@ def convert_checkpoint(
     nothing left over; or, with ``to``, one that the authors' code loads.
 
     Args:
-        src: checkpoint of an ImageNet ResNet, or ``torchvision://resnet50``
-            and the like, taken from torch's cache.
+        src: checkpoint of an ImageNet ResNet: a file, or an address of
+            :data:`~.fetching.SOURCES`, which is fetched into torch's cache.
         dst: file to write: ``state_dict`` and, as ``meta``, the report,
             which is also written beside it, as ``.json``.
         config: file with ``model.backbone``, or a backbone as ``model``.
             Without it, which needs ``to``, norms keep their types.
-        source: layout of ``src``, a key of ``LAYOUTS``; 'auto' to detect it.
+        source: layout of ``src``, a key of ``LAYOUTS`` or 'keras'; 'auto' to
+            detect it.
         to: layout of ``dst``; 'mm' is that of the toolkits.
         init_ratios: where ratios of SN and SW start that ``src`` does not
             have: 'uniform', or 'bn', at the batch statistics.
+        weights: key of the weights in ``src``, for averaged ones. Default:
+            ``state_dict``, else ``model``, else the file itself.
         trust_pickle: load objects in ``src`` too, which executes what it
             says.
         overwrite: replace ``dst`` and its report if they exist.
@@ -62,14 +69,17 @@ def convert_checkpoint(
             'name the --config whose backbone is to load DST, or a published '
             'layout with --to'
         )
-    path, dst = resolve(src), Path(dst)
+    dst = Path(dst)
     files = (dst, dst.with_suffix('.json'))
     if files[0] == files[1]:
         raise ConversionError(f'{dst}: .json is the report; name it .pth')
+    check_free(files, overwrite, file_name='DST')
+    target = read_config(config) if config is not None else None
+    path = resolve(src)
     check_free(files, overwrite, path, source_name='SRC', file_name='DST')
     try:
-        found = read_source(path, source, trust_pickle)
-        fitted, notes = _fit(found, config, init_ratios)
+        found = read_source(path, source, trust_pickle, weights)
+        fitted, notes = _fit(found, target, init_ratios)
         state = fitted.state if to == OURS else _published(found, fitted, to)
     except CheckpointError as error:
         message = str(error).removeprefix(f'{path}: ')
@@ -100,13 +110,13 @@ def convert_checkpoint(
 
 
 def _fit(
-    found: Source, config: str | Path | None, init_ratios: str
+    found: Source, target: tuple[Config, str] | None, init_ratios: str
 ) -> tuple[Fitted, list[str]]:
     """The source in the config's backbone, and what a user has to know."""
     notes = list(source_caveats(found))
-    if config is None:
+    if target is None:
         return _as_it_is(found), notes
-    cfg, key = read_config(config)
+    cfg, key = target
     backbone = build_backbone(cfg, key)
     fitted = fit_backbone(found.state, found.described, backbone, init_ratios)
     notes += target_caveats(found.layout, fitted, backbone, cfg)

@@ -1,4 +1,4 @@
-"""Find and read the checkpoint to convert; nothing is downloaded."""
+"""Read the checkpoint to convert."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..model_zoo import cached_file, zoo_url
 from ..norm_layers import NormLayer, read_norm_layers
 from ..reading import (
     Checkpoint,
-    CheckpointError,
     PickleRefusedError,
     load_checkpoint,
     module_metadata,
@@ -21,6 +19,7 @@ from ..reading import (
 )
 from .architecture import Architecture, architecture_of
 from .errors import ConversionError
+from .keras import KERAS, is_keras, read_keras
 from .layouts import State, detect_layout, to_ours
 from .norms import check_shapes, norm_states
 
@@ -43,6 +42,7 @@ class Source:
         described: its norms by module, as far as the file tells what they
             are, in network order.
         added: keys that an earlier conversion to ours added.
+        others: where in the file other weights are, such as averaged ones.
     """
 
     path: Path
@@ -51,6 +51,7 @@ class Source:
     architecture: Architecture
     described: dict[str, NormLayer]
     added: frozenset[str]
+    others: tuple[str, ...] = ()
 
     @property
     def learned(self) -> list[NormLayer]:
@@ -58,32 +59,11 @@ class Source:
         return [n for n in self.described.values() if n.learns_ratios]
 
 
-def resolve(source: str | Path) -> Path:
-    """Turn ``torchvision://resnet50`` into the file of torch's cache.
-
-    Args:
-        source: a path, or a name after ``torchvision://`` or
-            ``open-mmlab://``, as mmengine's ``Pretrained`` takes it.
-
-    Raises:
-        ConversionError: if there is no such model, or it is not in the cache.
-    """
-    if '://' not in str(source):
-        return Path(source)
-    try:
-        url = zoo_url(str(source))
-    except CheckpointError as error:
-        raise ConversionError(str(error)) from None
-    path = cached_file(url)
-    if not path.is_file():
-        raise ConversionError(
-            f'{source}: is not in the cache; download {url} into {path.parent}'
-        )
-    return path
-
-
 def read_source(
-    path: Path, layout: str = 'auto', trust_pickle: bool = False
+    path: Path,
+    layout: str = 'auto',
+    trust_pickle: bool = False,
+    weights: str | None = None,
 ) -> Source:
     """Read the checkpoint of a classifier.
 
@@ -91,13 +71,18 @@ def read_source(
         path: the file.
         layout: its layout, or 'auto' to detect it.
         trust_pickle: load objects too, which executes what the file says.
+        weights: key of the weights in the file; None for the usual ones.
 
     Raises:
         CheckpointError: if it cannot be read, or is not the checkpoint of a
             ResNet that the toolkits have, in that layout.
     """
+    if layout == KERAS or (layout == 'auto' and is_keras(path)):
+        return _keras_source(path)
     try:
-        checkpoint = load_checkpoint(path, trust_pickle=trust_pickle)
+        checkpoint = load_checkpoint(
+            path, trust_pickle=trust_pickle, weights=weights
+        )
     except PickleRefusedError as error:
         raise ConversionError(
             f'{error}, or, if you trust its author, add --trust-pickle'
@@ -119,7 +104,17 @@ def read_source(
         architecture,
         _described_norms(path, state, checkpoint.config),
         frozenset(added if isinstance(added, list) else ()),
+        checkpoint.others,
     )
+
+
+def _keras_source(path: Path) -> Source:
+    state = read_keras(path)
+    _check_values(state)
+    architecture = architecture_of(state)
+    for name, tensors in norm_states(state).items():
+        check_shapes(name, tensors)
+    return Source(path, KERAS, state, architecture, {}, frozenset())
 
 
 def _described_norms(
