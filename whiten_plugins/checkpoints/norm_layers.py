@@ -35,6 +35,8 @@ class NormLayer:
             the checkpoint does not tell.
         described: whether the checkpoint itself says so, not its config or
             its tensors' shapes.
+        num_instance: channels with InstanceNorm, where the others have
+            another norm; None where all channels are alike.
     """
 
     name: str
@@ -44,6 +46,7 @@ class NormLayer:
     tensors: Mapping[str, Tensor] = field(repr=False)
     kernel: tuple[int, int] | None = None
     described: bool = False
+    num_instance: int | None = None
 
     @property
     def learns_ratios(self) -> bool:
@@ -215,7 +218,13 @@ def _described(
         )
     spec = found.spec
     return NormLayer(
-        name, found.type, spec.stats, spec.hard, tensors, described=True
+        name,
+        found.type,
+        spec.stats,
+        spec.hard,
+        tensors,
+        described=True,
+        num_instance=found.num_instance,
     )
 
 

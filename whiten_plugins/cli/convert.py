@@ -7,7 +7,13 @@ from .arguments import add_overwrite
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    from ..checkpoints.conversion import INIT_RATIOS, LAYOUTS, OURS
+    from ..checkpoints.conversion import (
+        INIT_RATIOS,
+        KERAS,
+        LAYOUTS,
+        OURS,
+        SOURCES,
+    )
 
     parser.description = (
         "Convert an ImageNet ResNet's checkpoint for a config's backbone, or "
@@ -16,8 +22,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'src',
         metavar='SRC',
-        help='checkpoint, or torchvision://resnet50 and the like, taken from '
-        "torch's cache",
+        help=f'checkpoint: {", ".join(SOURCES.values())}, or the model.json '
+        "of a Keras ResNet-50; what is elsewhere is fetched into torch's "
+        'cache',
     )
     parser.add_argument(
         'dst',
@@ -30,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--source',
-        choices=['auto', *LAYOUTS],
+        choices=['auto', *LAYOUTS, KERAS],
         default='auto',
         help='layout of SRC (default: told from its keys and shapes)',
     )
@@ -46,6 +53,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default='uniform',
         help='where ratios of SN and SW start that SRC does not have: all '
         'alike, or at the batch statistics (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--weights',
+        metavar='KEY',
+        help='of the weights in SRC, for averaged ones such as '
+        'state_dict_ema (default: state_dict, else model, else the file '
+        'itself)',
     )
     parser.add_argument(
         '--trust-pickle',

@@ -56,6 +56,7 @@ class WhiteningNorm(nn.Module):
 
     _abbr_ = 'bn'
     has_ratios: ClassVar[bool] = False
+    num_instance: int | None = None
 
     def __init__(
         self,
@@ -98,7 +99,9 @@ class WhiteningNorm(nn.Module):
         name = type(self).__name__
         if isinstance(self, SyncStatistics):
             name = name.removeprefix('Sync')
-        return NormDescription(name, self.spec, self.has_ratios)
+        return NormDescription(
+            name, self.spec, self.has_ratios, self.num_instance
+        )
 
     @property
     def sync(self) -> Sync | None:

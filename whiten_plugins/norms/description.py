@@ -31,11 +31,14 @@ class NormDescription:
         type: name of its class; of a Sync norm that of the local one.
         spec: its statistics, grouping and whitening.
         has_ratios: whether it learns ratios of its statistics.
+        num_instance: channels with InstanceNorm, where the others have
+            another norm; None where all channels are alike.
     """
 
     type: str
     spec: NormSpec
     has_ratios: bool
+    num_instance: int | None = None
 
     def to_metadata(self) -> dict[str, Any]:
         """Return plain values, which weights-only loading admits."""
@@ -51,6 +54,7 @@ class NormDescription:
             'eps': float(spec.eps),
             'hard': spec.hard,
             'running': spec.running,
+            'num_instance': self.num_instance,
         }
 
     @classmethod
@@ -69,8 +73,9 @@ class NormDescription:
                 raise ValueError(f'has {name}={metadata[name]!r:.60}')
         entries = {name: metadata[name] for name in _ENTRIES}
         kind, has_ratios = entries.pop('type'), entries.pop('has_ratios')
+        num_instance = entries.pop('num_instance')
         entries['stats'] = tuple(entries['stats'])
-        return cls(kind, NormSpec(**entries), has_ratios)
+        return cls(kind, NormSpec(**entries), has_ratios, num_instance)
 
 
 def _is_type_name(value: object) -> bool:
@@ -113,4 +118,5 @@ _ENTRIES: dict[str, Callable[[object], bool]] = {
     'eps': _is_eps,
     'hard': _is_bool,
     'running': _one_of('cov', 'matrix'),
+    'num_instance': lambda value: value is None or _is_count(value),
 }

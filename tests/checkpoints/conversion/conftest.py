@@ -31,6 +31,11 @@ SAME_NORMS = {
         whiten_cfg=dict(type='ItN', num_pergroup=4),
         whiten_at='s1',
     ),
+    'ibn': dict(
+        type='mmdet.WhitenResNet',
+        whiten_cfg=dict(type='IBN'),
+        whiten_at='ibn-a',
+    ),
 }
 
 
@@ -48,6 +53,7 @@ SOURCES = {
     'sn-(8,1)': Network('sn', num_ratios=2),
     'gw': Network('gw'),
     'itn': Network('itn'),
+    'ibn': Network('ibn'),
 }
 
 

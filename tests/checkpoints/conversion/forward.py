@@ -33,6 +33,8 @@ def features(network, state, images):
             for name, value in state.items()
             if name.startswith(f'{key}.')
         }
+        if network.norm_type(place) == 'IBN':
+            return instance_batch_norm(x, own)
         y = NORMS[network.norm_type(place)](x, own)
         return y * own['weight'].view(1, -1, 1, 1) + own['bias'].view(
             1, -1, 1, 1
@@ -72,6 +74,19 @@ def batch_norm(x, own):
     mean = own['running_mean'].view(1, -1, 1, 1)
     var = own['running_var'].view(1, -1, 1, 1)
     return (x - mean) / (var + EPS).sqrt()
+
+
+def instance_batch_norm(x, own):
+    """IBN section 3.2, as two norms of torch beside each other."""
+    split = len(own['IN.weight'])
+    instance = F.instance_norm(
+        x[:, :split], weight=own['IN.weight'], bias=own['IN.bias'], eps=EPS
+    )
+    names = ('running_mean', 'running_var', 'weight', 'bias')
+    batch = [own[f'BN.{name}'] for name in names]
+    return torch.cat(
+        [instance, F.batch_norm(x[:, split:], *batch, eps=EPS)], 1
+    )
 
 
 def switchable_norm(x, own):

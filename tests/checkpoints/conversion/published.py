@@ -70,6 +70,10 @@ class Network:
             return 'GW' if stem or layer else 'BN'
         if self.layout == 'itn':
             return 'ItN' if stem else 'BN'
+        if self.layout == 'ibn':
+            # IBN-a: the first norm of each block of the first three stages.
+            first = re.match(r'layer[123]\.\d+\.bn1$', place)
+            return 'IBN' if first else 'BN'
         return 'BN'
 
 
@@ -170,6 +174,19 @@ def _norm_state(network, place, channels, random):
             'running_mean': normal(*grouped, 1),
             'running_cov': matrices(),
         }
+    if kind == 'IBN':
+        half = channels // 2
+        state = {
+            'IN.weight': uniform(half),
+            'IN.bias': normal(half),
+            'BN.weight': uniform(channels - half),
+            'BN.bias': normal(channels - half),
+            'BN.running_mean': normal(channels - half),
+            'BN.running_var': uniform(channels - half),
+        }
+        if network.counts:
+            state['BN.num_batches_tracked'] = torch.tensor(7)
+        return state
     if kind == 'GW':
         return {'weight': uniform(*image), 'bias': normal(*image)}
     if kind == 'ItN':

@@ -128,7 +128,7 @@ def test_what_a_user_has_to_know(
     assert any(note in line for line in report['notes']), report['notes']
 
 
-@pytest.mark.parametrize('layout', ['torchvision', 'sw', 'gw', 'itn'])
+@pytest.mark.parametrize('layout', ['torchvision', 'sw', 'gw', 'itn', 'ibn'])
 def test_nothing_to_know_of_the_same_norms(conversions, layout):
     backbone = tiny(**SAME_NORMS[layout])
     _, _, report = conversions.convert(Network(layout, 50), backbone)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from tests.checkpoints.conversion.conftest import (
     SOURCES,
@@ -83,3 +84,24 @@ def test_arguments_that_a_layout_cannot_hold(conversions, norm_cfg, message):
     conversions.convert(network, backbone)
     with pytest.raises(ConversionError, match=message):
         conversions.back('sn')
+
+
+def test_the_split_of_channels_goes_with_the_checkpoint(conversions):
+    """Also without the config, and where it is not the usual half."""
+    network = Network('ibn', 18)
+    state = checkpoint(network)
+    norm = dict(type='IBN', half=0.25)
+    backbone = same_norms(network, whiten_cfg=norm)
+    with pytest.raises(ConversionError, match='has 4 channels with Instance'):
+        conversions.convert(state, backbone)
+    conversions.convert(Network('torchvision', 18), backbone)
+    published = conversions.back('ibn')
+    assert published['layer1.0.bn1.IN.weight'].shape == (2,)
+    assert published['layer1.0.bn1.BN.running_var'].shape == (6,)
+
+
+def test_ibn_b_has_norms_without_a_place(conversions):
+    state = checkpoint(Network('ibn', 18))
+    state['layer1.1.IN.weight'] = state['layer1.1.IN.bias'] = torch.ones(8)
+    with pytest.raises(ConversionError, match=r'layer1\.1\.IN .*IBN-b'):
+        conversions.convert(state, same_norms(Network('ibn', 18)))

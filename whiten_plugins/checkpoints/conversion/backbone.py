@@ -48,7 +48,8 @@ class Fitted:
     def published(self) -> dict[str, PublishedNorm]:
         """What a published layout has to hold, by module."""
         return {
-            n.name: PublishedNorm(n.local_target, n.stats) for n in self.norms
+            n.name: PublishedNorm(n.local_target, n.stats, n.num_instance)
+            for n in self.norms
         }
 
 

@@ -122,6 +122,14 @@ def _batch_caveats(
             'from the first image on, so features differ from the '
             "source's until they are fine-tuned."
         )
+    parted = [n for n in fitted.norms if n.source == 'IBN' != n.local_target]
+    if parted:
+        yield (
+            f'{len(parted)} converted layers had InstanceNorm in some '
+            'channels, of which there are no running statistics: these start '
+            "at 0 and 1, and features differ from the source's until they "
+            'are fine-tuned or calibrated.'
+        )
     whitening = {
         n.name: norms[n.name]
         for n in fitted.norms

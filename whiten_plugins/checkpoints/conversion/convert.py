@@ -130,7 +130,16 @@ def _as_it_is(found: Source) -> Fitted:
         kind = kind_of_state(tensors, layer)
         known = layer and layer.learns_ratios and layer.named
         stats = layer.stats if known else ()
-        norms.append(NormChange(name, kind, kind, list(tensors), stats=stats))
+        norms.append(
+            NormChange(
+                name,
+                kind,
+                kind,
+                list(tensors),
+                stats=stats,
+                num_instance=layer and layer.num_instance,
+            )
+        )
     names = {norm.name for norm in norms}
     modules = dict.fromkeys(key.rpartition('.')[0] for key in state)
     return Fitted(state, norms, [m for m in modules if m not in names])

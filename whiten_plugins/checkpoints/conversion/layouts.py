@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from ...norms.switchable import SN_STATS, SW_STATS
@@ -29,10 +30,12 @@ COUNT = 'num_batches_tracked'
 
 
 class PublishedNorm(NamedTuple):
-    """A norm to publish: its type and, if known, its ratios' statistics."""
+    """A norm to publish: its type and, if known, its ratios' statistics, or
+    how many of its channels have InstanceNorm."""
 
     type: str
     stats: tuple[str, ...] = ()
+    num_instance: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Layout:
         needs: tensors that all of these norms have.
         stats: the statistics that their ratios can be of, in this order;
             the file does not name them.
+        parts: modules that share a norm's channels, in their order.
         mixes: whether plain BatchNorms may stand beside them.
         mark: what tells the layout: a pattern on keys, and the dimensions
             of the tensor or None for any.
@@ -58,6 +62,7 @@ class Layout:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     needs: tuple[str, ...] = ('weight', 'bias')
     stats: tuple[tuple[str, ...], ...] = ()
+    parts: tuple[str, ...] = ()
     mixes: bool = True
     mark: tuple[str, int | None] | None = None
 
@@ -99,6 +104,12 @@ LAYOUTS = {
         'GW',
         shapes=dict(weight=_IMAGE, bias=_IMAGE),
         mark=(r'(^|\.)bn\d+\.weight$', 4),
+    ),
+    'ibn': Layout(
+        'IBN',
+        parts=('IN', 'BN'),
+        needs=('weight', 'bias', 'running_mean', 'running_var'),
+        mark=(r'(^|\.)bn\d+\.IN\.weight$', 1),
     ),
     OURS: Layout(
         'BN',
@@ -173,6 +184,8 @@ def to_ours(state: Mapping[str, Tensor], name: str) -> State:
     """
     layout = LAYOUTS[name]
     tensors = {theirs: ours for ours, theirs in layout.tensors.items()}
+    if layout.parts:
+        state = _join(state, *layout.parts)
     deep_stem = 'conv1.0.weight' in state
     ours = {}
     for key, value in state.items():
@@ -185,6 +198,66 @@ def to_ours(state: Mapping[str, Tensor], name: str) -> State:
             value = value.flatten()
         ours[f'{module}.{tensor}' if module else tensor] = value
     return ours
+
+
+def num_instance(state: Mapping[str, Tensor], name: str) -> dict[str, int]:
+    """Channels with InstanceNorm in the norms of a layout that has parts.
+
+    Args:
+        state: the published state dict.
+        name: its layout.
+
+    Returns:
+        dict[str, int]: By module of the norm.
+    """
+    if not LAYOUTS[name].parts:
+        return {}
+    ending = f'.{LAYOUTS[name].parts[0]}.weight'
+    return {
+        key.removesuffix(ending): len(value)
+        for key, value in state.items()
+        if key.endswith(ending) and value.dim()
+    }
+
+
+def _join(state: Mapping[str, Tensor], first: str, second: str) -> State:
+    """One norm of each two that share its channels. What only the second
+    has starts in the channels of the first as in a new norm."""
+    joined: State = {}
+    for key, value in state.items():
+        module, _, tensor = key.rpartition('.')
+        norm, _, part = module.rpartition('.')
+        if part == first and f'{norm}.{second}.weight' not in state:
+            raise ConversionError(
+                f'has {module} without {norm}.{second} (IBN-b): a norm that '
+                "follows the residual addition has no place in the toolkits' "
+                'ResNets'
+            )
+        if part not in (first, second):
+            joined[key] = value
+            continue
+        names = [f'{norm}.{p}.{tensor}' for p in (first, second)]
+        if names[1] not in state:
+            raise ConversionError(f'has {key}, but not {names[1]}')
+        other = state[names[1]]
+        if tensor != COUNT:
+            split = state[f'{norm}.{first}.weight']
+            start = torch.ones if tensor == 'running_var' else torch.zeros
+            own = state.get(names[0], start(split.shape, dtype=other.dtype))
+            other = torch.cat([own.flatten(), other.flatten()])
+        joined[f'{norm}.{tensor}'] = other
+    return joined
+
+
+def _parted(layout: Layout, tensor: str, value: Tensor, split: int) -> State:
+    """A norm's tensor as those of its parts."""
+    first, second = layout.parts
+    if tensor == COUNT:
+        return {f'{second}.{tensor}': value}
+    parts = {f'{second}.{tensor}': value[split:]}
+    if tensor in ('weight', 'bias'):
+        parts = {f'{first}.{tensor}': value[:split], **parts}
+    return parts
 
 
 def _has_shape(value: Tensor, shape: tuple[int, ...] | None) -> bool:
@@ -217,6 +290,11 @@ def to_published(
     for key, value in state.items():
         module, _, tensor = key.rpartition('.')
         own = layout.norm != 'BN' and types.get(module) == layout.norm
+        split = norms[module].num_instance if own and layout.parts else None
+        if split is not None:
+            parts = _parted(layout, tensor, value, split)
+            published |= {f'{module}.{k}': v for k, v in parts.items()}
+            continue
         if own and tensor == COUNT:
             continue  # none of the authors' own norms counts
         renamed = _PUBLISHED_STEM.get(module, module)
@@ -256,6 +334,11 @@ def _check_norm(
                 f'--to {name}: {module} has no {tensor}, which every '
                 f'{kind} of this layout has'
             )
+    if layout.parts and norm.num_instance is None:
+        raise ConversionError(
+            f'--to {name}: {module} does not say how many of its channels '
+            'have InstanceNorm; name the --config'
+        )
     if norm.stats and norm.stats not in layout.stats:
         known = ' or '.join(', '.join(stats) for stats in layout.stats)
         raise ConversionError(

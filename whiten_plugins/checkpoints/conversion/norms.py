@@ -40,6 +40,8 @@ class NormChange:
         dropped: tensors of the source that the target has no use for.
         sync: whether the target shares statistics over processes.
         stats: the statistics of the target's ratios, in their order.
+        num_instance: channels of the target with InstanceNorm, where the
+            others have another norm.
     """
 
     name: str
@@ -50,6 +52,7 @@ class NormChange:
     dropped: list[str] = field(default_factory=list)
     sync: bool = False
     stats: tuple[str, ...] = ()
+    num_instance: int | None = None
 
     @property
     def local_target(self) -> str:
@@ -157,7 +160,14 @@ def fit_norm(
         dropped,
         sync,
         getattr(norm, 'stats', ()),
+        getattr(norm, 'num_instance', None),
     )
+    split = source and source.num_instance
+    if split and change.num_instance and split != change.num_instance:
+        raise ConversionError(
+            f"{name}: has {split} channels with InstanceNorm, the config's "
+            f'norm {change.num_instance}; set its half'
+        )
     same = state.keys() - {COUNT} == fitted.keys() - {COUNT}
     if source is None and same and not started:
         # The same state belongs to several types; the target's is as likely.

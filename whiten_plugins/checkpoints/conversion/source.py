@@ -20,7 +20,7 @@ from ..reading import (
 from .architecture import Architecture, architecture_of
 from .errors import ConversionError
 from .keras import KERAS, is_keras, read_keras
-from .layouts import State, detect_layout, to_ours
+from .layouts import LAYOUTS, State, detect_layout, num_instance, to_ours
 from .norms import check_shapes, norm_states
 
 _PREFIX = 'backbone.'
@@ -102,7 +102,10 @@ def read_source(
         layout,
         state,
         architecture,
-        _described_norms(path, state, checkpoint.config),
+        {
+            **_described_norms(path, state, checkpoint.config),
+            **_norms_with_parts(published, state, layout),
+        },
         frozenset(added if isinstance(added, list) else ()),
         checkpoint.others,
     )
@@ -115,6 +118,24 @@ def _keras_source(path: Path) -> Source:
     for name, tensors in norm_states(state).items():
         check_shapes(name, tensors)
     return Source(path, KERAS, state, architecture, {}, frozenset())
+
+
+def _norms_with_parts(
+    published: State, state: State, layout: str
+) -> dict[str, NormLayer]:
+    """Norms that the layout itself tells of, by their parts."""
+    found, norms = num_instance(published, layout), norm_states(state)
+    return {
+        name: NormLayer(
+            name,
+            LAYOUTS[layout].norm,
+            ('in', 'bn'),
+            hard=True,
+            tensors=norms[name],
+            num_instance=split,
+        )
+        for name, split in found.items()
+    }
 
 
 def _described_norms(
