@@ -22,6 +22,7 @@ from .utils.requirements import require
 
 if TYPE_CHECKING:  # the names below, as type checkers and editors see them
     from .analysis.complexity import count_flops as count_flops
+    from .analysis.environment import collect_env as collect_env
     from .analysis.norm_table import print_norms as print_norms
     from .analysis.norms import list_norms as list_norms
     from .calibration import BatchAverageHook as BatchAverageHook
@@ -65,6 +66,7 @@ _PUBLIC = {
     'RatioHook': 'ratios',
     'batch_average': 'calibration',
     'build_model': 'config',
+    'collect_env': 'analysis.environment',
     'convert_checkpoint': 'checkpoints.conversion',
     'count_flops': 'analysis.complexity',
     'diagnose': 'diagnosis',
