@@ -17,7 +17,7 @@ def _with_examples():
             yield '.'.join(p for p in parts if p != '__init__')
 
 
-@pytest.mark.parametrize('name', _with_examples())
+@pytest.mark.parametrize('name', list(_with_examples()))
 def test_examples_of_a_module_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)

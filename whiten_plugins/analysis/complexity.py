@@ -85,7 +85,8 @@ def count_flops(model: nn.Module, input_shape: Sequence[int]) -> int:
 
     Examples::
 
-        >>> count_flops(torchvision.models.resnet50(), (3, 224, 224))
+        >>> from torchvision.models import resnet50
+        >>> count_flops(resnet50(), (3, 224, 224))
         4111512576
     """
     return analyze(model, input_shape).flops

@@ -57,8 +57,11 @@ def diagnose(
 
     Examples::
 
-        >>> found = diagnose(resnet50(), [torch.randn(8, 3, 64, 64)] * 4)
-        >>> found.norms[0].name, found.norms[0].after.condition.k90
+        >>> import torch
+        >>> from torchvision.models import resnet18
+        >>> found = diagnose(resnet18(), [torch.randn(4, 3, 32, 32)] * 2)
+        >>> found.norms[0].name
+        'bn1'
     """
     start = time.perf_counter()
     forward = forward or training_forward(model)

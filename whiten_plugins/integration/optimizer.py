@@ -231,10 +231,11 @@ class NormAwareOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     Examples::
 
-        >>> constructor = NormAwareOptimWrapperConstructor(
-        ...     dict(optimizer=dict(type='SGD', lr=0.1, weight_decay=1e-4)),
-        ...     paramwise_cfg=dict(norm_decay_mult=0., ratio_lr_mult=0.1))
-        >>> optim_wrapper = constructor(SW(64))
+        optim_wrapper = dict(
+            constructor='NormAwareOptimWrapperConstructor',
+            optimizer=dict(type='SGD', lr=0.1, weight_decay=1e-4),
+            paramwise_cfg=dict(norm_decay_mult=0., ratio_lr_mult=0.1),
+        )
     """
 
     def _validate_cfg(self) -> None:

@@ -75,7 +75,8 @@ def place_norms(
 
     Examples::
 
-        >>> model = torchvision.models.resnet50(weights='DEFAULT')
+        >>> import torchvision
+        >>> model = torchvision.models.resnet50()
         >>> names = place_norms(model, dict(type='SW'), 'sw14')
         >>> model = torchvision.models.mobilenet_v2()
         >>> gw = dict(type='GW', num_groups=8)
