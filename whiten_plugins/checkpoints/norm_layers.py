@@ -161,7 +161,8 @@ def _kernels(
     weights: Mapping[str, Tensor], norms: set[str]
 ) -> dict[str, tuple[int, int]]:
     """The kernel of the convolution that was registered before each layer
-    in the same module, which is the one it normalizes."""
+    in the same module, which is the one it normalizes.
+    """
     kernels: dict[str, tuple[int, int]] = {}
     latest: dict[str, tuple[int, int]] = {}
     for key, weight in weights.items():
@@ -234,7 +235,8 @@ def _recognized(
     configured: list[ConfiguredNorm],
 ) -> NormLayer:
     """A norm that does not say what it is: SN or SW of this package or
-    published, or what the config's text says."""
+    published, or what the config's text says.
+    """
     num_stats = tensors[LOGITS[0]].shape[-1]
     buffers = ('running_var', *MATRICES)
     buffer = next((b for b in buffers if b in tensors), None)

@@ -1,5 +1,6 @@
 """Read the weights and the config text of a checkpoint that nobody vouched
-for: nothing in the file is executed, and only what is used is read."""
+for: nothing in the file is executed, and only what is used is read.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ class Checkpoint:
     @property
     def config(self) -> str | None:
         """The config as mmengine dumped it; Python text, not to be
-        executed."""
+        executed.
+        """
         text = self.meta.get('cfg')
         return text if isinstance(text, str) else None
 

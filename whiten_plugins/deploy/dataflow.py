@@ -1,5 +1,6 @@
 """Which layer's output goes into which norm, and what else sees them, found
-by running or tracing."""
+by running or tracing.
+"""
 
 from __future__ import annotations
 

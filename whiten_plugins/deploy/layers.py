@@ -1,5 +1,6 @@
 """Convolutions and linear layers that take in an affine map of their
-output."""
+output.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ _NAMES = {
 
 def is_layer(module: nn.Module) -> bool:
     """Whether a module is a convolution or linear layer as it computes its
-    output from ``weight`` and ``bias``; a subclass may change the weight."""
+    output from ``weight`` and ``bias``; a subclass may change the weight.
+    """
     kind = type(module)
     name = f'{kind.__module__}.{kind.__name__}'
     return kind in _CLASSES or name in _NAMES

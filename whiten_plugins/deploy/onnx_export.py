@@ -120,7 +120,8 @@ def _check_free(file: Path, model: nn.Module, overwrite: bool) -> None:
 def _fix_matrices(network: nn.Module) -> None:
     """Whitens by constant matrices where the norms have running covariances
     alone: evaluation need not do so each time, and eigenvectors, which ONNX
-    has no operator for, are computed here."""
+    has no operator for, are computed here.
+    """
     for norm in network.modules():
         if not isinstance(norm, WhiteningNorm) or norm.stats:
             continue
@@ -173,7 +174,8 @@ def _outputs(network: nn.Module, images: Tensor) -> list[Tensor]:
 @contextmanager
 def _resize_without_warnings() -> Iterator[None]:
     """mmseg's ``resize`` reads sizes into Python, for a warning only; sizes
-    would be constants in the exported network."""
+    would be constants in the exported network.
+    """
     wrappers = sys.modules.get('mmseg.models.utils.wrappers')
     if wrappers is None:
         yield
@@ -188,7 +190,8 @@ def _resize_without_warnings() -> Iterator[None]:
 
 def _difference(network: nn.Module, path: Path, images: Tensor) -> float:
     """The largest difference in onnxruntime, relative to the largest value
-    of its output."""
+    of its output.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -23,7 +23,8 @@ SUGGESTIONS = ('correlated',)
 
 class _Finding(NamedTuple):
     """What a rule found in one norm: the number, the finding in words, and
-    its remedy where it depends on the norm."""
+    its remedy where it depends on the norm.
+    """
 
     number: float
     text: str

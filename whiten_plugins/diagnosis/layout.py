@@ -1,5 +1,6 @@
 """Any norm as one of the core's: which rows it normalizes by which
-statistics, and its input with the channels second."""
+statistics, and its input with the channels second.
+"""
 
 from __future__ import annotations
 

@@ -81,7 +81,8 @@ def eigenvalues(cov: Tensor) -> Tensor:
 
 def correlation(cov: Tensor) -> Tensor:
     """Correlations (d, d) of a covariance, 0 with channels that do not
-    vary."""
+    vary.
+    """
     variance = cov.diagonal()
     scale = torch.where(variance > 0, variance.rsqrt(), 0)
     return (cov * scale * scale.unsqueeze(-1)).clamp(-1, 1)
@@ -95,7 +96,8 @@ def largest_correlation(cov: Tensor) -> float:
 
 def scale_spread(variance: Tensor, live: Tensor) -> float:
     """Largest over smallest standard deviation of the live channels; NaN
-    without any."""
+    without any.
+    """
     deviations = variance[live].sqrt()
     if not len(deviations):
         return float('nan')

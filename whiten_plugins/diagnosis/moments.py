@@ -13,7 +13,8 @@ BLOCK = 64  # neighbouring channels, the largest group that is usual
 
 def choose_channels(channels: int, most: int) -> Tensor:
     """Indices of at most ``most`` channels, in evenly spaced blocks of
-    neighbours, so that whole groups are among them."""
+    neighbours, so that whole groups are among them.
+    """
     if channels <= most:
         return torch.arange(channels)
     block = min(BLOCK, most)
@@ -26,7 +27,8 @@ def choose_elements(
     x: Tensor, most: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Sample and position of at most ``most`` elements of (N, C, M), all of
-    them where there are no more."""
+    them where there are no more.
+    """
     num_samples, _, size = x.shape
     total = num_samples * size
     if total <= most:

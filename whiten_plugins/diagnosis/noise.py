@@ -134,7 +134,8 @@ class BatchNoise:
         self, batch: Moments, *, running: bool = False, alone: bool = False
     ) -> Tensor:
         """F(x), (samples, C, points), with the statistics of one batch or
-        the running ones; ``alone``: with nothing but these."""
+        the running ones; ``alone``: with nothing but these.
+        """
         spec, active = self.spec, self._active
         if alone:
             active = ('bw',) if spec.whitens else ('bn',)

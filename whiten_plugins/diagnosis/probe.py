@@ -173,7 +173,8 @@ class NormProbe:
 
     def _look_at_axes(self, vectors: Tensor) -> None:
         """Compare the principal axes of four groups of 16 channels with
-        those of the last pass."""
+        those of the last pass.
+        """
         rows = min(16, vectors.shape[1])
         groups = min(4, vectors.shape[1] // rows)
         if len(vectors) <= rows or not vectors.isfinite().all():

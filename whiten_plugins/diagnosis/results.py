@@ -174,7 +174,8 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """The content of ``diagnosis.json``: see docs/guides/diagnosis.md.
-        What is not finite is None."""
+        What is not finite is None.
+        """
         return _plain(
             {
                 'format': FORMAT,

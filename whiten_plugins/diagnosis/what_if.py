@@ -52,7 +52,8 @@ class WhatIf(NamedTuple):
 
 def choose_samples(x: Tensor) -> Tensor:
     """Some samples of (N, C, M), at most 512 positions of each, in
-    float64; more samples where they are small."""
+    float64; more samples where they are small.
+    """
     size = x.shape[2]
     samples = 1024 if size == 1 else 16 if size < 64 else 4
     steps = torch.linspace(0, size - 1, min(size, MOST_POSITIONS)).long()
@@ -86,7 +87,8 @@ def what_if(x: Tensor, eps: float) -> list[WhatIf]:
 
 def _choices(x: Tensor) -> Iterator[tuple[str, int, Tensor, Moments]]:
     """Norms and sizes that fit the layer, the channels to look at in the
-    order of their groups, and the moments that the norm whitens by."""
+    order of their groups, and the moments that the norm whitens by.
+    """
     num_samples, channels, size = x.shape
     divisors = [d for d in range(1, 17) if channels % d == 0]
     for group in [s for s in SIZES if channels % s == 0] or divisors[-1:]:

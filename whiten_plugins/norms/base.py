@@ -90,7 +90,8 @@ class WhiteningNorm(nn.Module):
     @property
     def stats(self) -> tuple[str, ...]:
         """Names of the statistics, in the order of the ratio logits; empty
-        where the norm learns no ratios."""
+        where the norm learns no ratios.
+        """
         return self.spec.stats if self.has_ratios else ()
 
     @property
@@ -157,7 +158,8 @@ class WhiteningNorm(nn.Module):
 
     def reset_parameters(self) -> None:
         """Set weight to 1, bias to 0, ratios equal, running statistics to
-        their start."""
+        their start.
+        """
         self.reset_running_stats()
         for name, parameter in self.named_parameters(recurse=False):
             nn.init.constant_(parameter, 0 if name == 'bias' else 1)

@@ -1,5 +1,6 @@
 """The ratios as CSV, a row a layer and snapshot, and as JSON, with
-everything."""
+everything.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 class Style(NamedTuple):
     """How one statistic is drawn: its colour, that of text on it, and the
-    dash and symbol by plotly's names."""
+    dash and symbol by plotly's names.
+    """
 
     title: str
     color: str

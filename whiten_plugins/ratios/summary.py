@@ -1,5 +1,6 @@
 """What the ratios of many layers say together: averages, divergence, hard
-choices and changes."""
+choices and changes.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +70,8 @@ def by_part(layers: Iterable[LayerRatios]) -> Groups:
 
 def by_receptive_field(layers: Iterable[LayerRatios]) -> Groups:
     """Group layers by the ranges of SN Fig. 7, then those that see a pooled
-    image or RoI; layers without a known receptive field are left out."""
+    image or RoI; layers without a known receptive field are left out.
+    """
     groups = group_layers(layers, _field_range)
     order = [*_field_ranges(), IMAGE, ROI]
     return {name: groups[name] for name in order if name in groups}
@@ -91,7 +93,8 @@ def divergence(layer: LayerRatios) -> float:
 
 def choice(layer: HasRatios) -> tuple[str, str]:
     """The hard ratios: the statistic with the largest ratio of the mean and
-    that of the variance, the first one where several are largest."""
+    that of the variance, the first one where several are largest.
+    """
     return tuple(
         max(layer.stats, key=getattr(layer, moment).__getitem__)
         for moment in MOMENTS
@@ -100,7 +103,8 @@ def choice(layer: HasRatios) -> tuple[str, str]:
 
 def split_choices(layers: Iterable[LayerRatios]) -> list[str]:
     """Names of the layers that choose different statistics for mean and
-    variance."""
+    variance.
+    """
     return [layer.name for layer in layers if len(set(choice(layer))) > 1]
 
 
@@ -141,7 +145,8 @@ class Change:
     @property
     def distance(self) -> float:
         """The share that moved to other statistics, from 0 to 1 (total
-        variation distance)."""
+        variation distance).
+        """
         stats = {*self.before, *self.after}
         return 0.5 * sum(abs(self.difference(stat)) for stat in stats)
 
@@ -160,7 +165,8 @@ def changes(
     before: Iterable[LayerRatios], after: Iterable[LayerRatios]
 ) -> list[Change]:
     """Compare the layers that two checkpoints have in common, largest
-    difference first."""
+    difference first.
+    """
     old = {common_name(layer.name): layer for layer in before}
     pairs = [(old.get(common_name(layer.name)), layer) for layer in after]
     found = [

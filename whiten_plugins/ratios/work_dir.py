@@ -148,7 +148,8 @@ def _differs(snapshot: Snapshot, history: RatioHistory, index: int) -> bool:
 
 def _named(snapshot: Snapshot, history: RatioHistory) -> Snapshot:
     """The snapshot with the history's types and names of statistics for
-    layers whose checkpoint does not name them."""
+    layers whose checkpoint does not name them.
+    """
     known = {layer.name: layer for layer in history.layers}
     layers = []
     for layer in snapshot.layers:

@@ -165,7 +165,8 @@ def _target_architecture(target: State) -> Architecture:
 
 def _named(source: NormLayer | None, norm: nn.Module) -> NormLayer | None:
     """The source with the target's names for statistics that its file does
-    not name."""
+    not name.
+    """
     stats = getattr(norm, 'stats', ())
     if source is None or source.named or len(stats) != len(source.stats):
         return source
@@ -190,7 +191,8 @@ def _dropped(
     state: State, target: State, changes: list[NormChange], stages: int
 ) -> list[str]:
     """Keys outside of the backbone: heads, and stages that it does not
-    have."""
+    have.
+    """
     norms = {change.name for change in changes}
     extra = [
         key

@@ -147,7 +147,8 @@ def _as_it_is(found: Source) -> Fitted:
 
 def _published(found: Source, fitted: Fitted, to: str) -> State:
     """The fitted state in a published layout, without counts of batches that
-    its file never had."""
+    its file never had.
+    """
     added = found.added.union(fitted.added)
     state = {
         key: value

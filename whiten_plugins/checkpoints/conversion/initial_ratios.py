@@ -74,7 +74,8 @@ def start_ratios(
 
 def batch_statistic(stats: tuple[str, ...]) -> str | None:
     """The statistic that alone makes a layer a BatchNorm (``bn``), or the
-    nearest to one (``bw``); None for a layer of single samples."""
+    nearest to one (``bw``); None for a layer of single samples.
+    """
     return next((name for name in ('bn', 'bw') if name in stats), None)
 
 

@@ -31,7 +31,8 @@ COUNT = 'num_batches_tracked'
 
 class PublishedNorm(NamedTuple):
     """A norm to publish: its type and, if known, its ratios' statistics, or
-    how many of its channels have InstanceNorm."""
+    how many of its channels have InstanceNorm.
+    """
 
     type: str
     stats: tuple[str, ...] = ()
@@ -222,7 +223,8 @@ def num_instance(state: Mapping[str, Tensor], name: str) -> dict[str, int]:
 
 def _join(state: Mapping[str, Tensor], first: str, second: str) -> State:
     """One norm of each two that share its channels. What only the second
-    has starts in the channels of the first as in a new norm."""
+    has starts in the channels of the first as in a new norm.
+    """
     joined: State = {}
     for key, value in state.items():
         module, _, tensor = key.rpartition('.')

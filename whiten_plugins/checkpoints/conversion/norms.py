@@ -183,7 +183,8 @@ def _same_state(source: str, target: str) -> str:
 
 def _as_batch_norm(name: str, state: State) -> State:
     """The BatchNorm that a norm amounts to: its variances are the diagonal of
-    the covariance, which for a whitening matrix W is (W W^T)^(-1)."""
+    the covariance, which for a whitening matrix W is (W W^T)^(-1).
+    """
     kept = {key: state[key] for key in (*_VECTORS, COUNT) if key in state}
     covariance = state.get('running_cov')
     if 'running_wm' in state:

@@ -1,5 +1,6 @@
 """The figures that are made of bars: averages, layers, divergence, hard
-ratios."""
+ratios.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +50,8 @@ def averages_figure(runs: Sequence[Run]) -> Figure:
 
 def depth_figure(runs: Sequence[Run]) -> Figure | None:
     """Averages by residual stage and by range of the receptive field, as
-    SN Fig. 7; None without either."""
+    SN Fig. 7; None without either.
+    """
     chart = _grouped(
         runs,
         {
@@ -200,7 +202,8 @@ def _align(
     runs: Sequence[Run],
 ) -> tuple[BarLayout, list[list[LayerRatios | None]]]:
     """One layout for the layers of all runs, and for each run its layer, or
-    None, at each place. A layer that a run lacks keeps its place."""
+    None, at each place. A layer that a run lacks keeps its place.
+    """
     order: list[str] = []
     titles: dict[str, str] = {}
     for run in runs:

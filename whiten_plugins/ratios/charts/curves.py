@@ -13,7 +13,8 @@ from .spec import Curve, CurveChart, Figure, Panel, axis_end, finite
 
 def receptive_field_figure(runs: Sequence[Run]) -> Figure | None:
     """Every layer over its receptive field, a row a run; None where no
-    layer's is known."""
+    layer's is known.
+    """
     names = moment_names(runs)
     rows = []
     for title, run in zip(run_titles(runs), runs):
@@ -45,7 +46,8 @@ def receptive_field_figure(runs: Sequence[Run]) -> Figure | None:
 
 def dynamics_figures(run: Run, letter: str) -> list[Figure]:
     """The averages of parts, and of ranges of receptive fields, over the
-    snapshots of a run (SN Fig. 7, 10, 13); none for a single snapshot."""
+    snapshots of a run (SN Fig. 7, 10, 13); none for a single snapshot.
+    """
     if len(run.snapshots) == 1:
         return []
     figures = []
