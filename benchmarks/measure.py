@@ -55,7 +55,8 @@ def _nodes(root: torch.autograd.graph.Node) -> list:
 
 def peak_bytes(run: Callable[[], None], device: torch.device) -> int:
     """Memory above the level before ``run`` at its highest point, as
-    torch's allocators count it."""
+    torch's allocators count it.
+    """
     if device.type == 'cuda':
         torch.cuda.synchronize(device)
         before = torch.cuda.memory_allocated(device)

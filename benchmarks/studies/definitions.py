@@ -26,7 +26,8 @@ def _norm(norm_cfg: dict[str, Any]) -> dict[str, Any]:
 
 def _schedule(images: int, batch_size: int) -> dict[str, Any]:
     """The same images for every batch size, the learning rate of AdamW in
-    proportion to its root."""
+    proportion to its root.
+    """
     iterations = images // batch_size
     return {
         'train_dataloader.batch_size': batch_size,

@@ -60,7 +60,8 @@ class Study:
 
     def runs(self) -> Iterator[tuple[Cell, int]]:
         """Every cell with the first seed, then with the second, and so on:
-        an interrupted study has whole tables of fewer seeds."""
+        an interrupted study has whole tables of fewer seeds.
+        """
         for seed in self.seeds:
             for cell in self.cells:
                 yield cell, seed

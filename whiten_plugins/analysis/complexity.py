@@ -69,7 +69,8 @@ class NormCost:
 @dataclass(frozen=True)
 class Complexity:
     """What a network costs: parameters, multiply-adds of one image, and the
-    share of its norms in both, by their types."""
+    share of its norms in both, by their types.
+    """
 
     parameters: int
     flops: int
@@ -240,7 +241,8 @@ _PRODUCTS = {'itn': None, 'zca': 4.5 + 1, 'pca': 4.5}
 @contextmanager
 def _without_fused_attention() -> Iterator[None]:
     """Transformer layers of torch compute in one operator in evaluation,
-    whose products no counter sees."""
+    whose products no counter sees.
+    """
     enabled = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -252,7 +254,8 @@ def _without_fused_attention() -> Iterator[None]:
 @contextmanager
 def _without_gradients(model: nn.Module) -> Iterator[None]:
     """Torch's counter also waits for the backward of modules that are given
-    a parameter, as decoders are given queries, and fails without one."""
+    a parameter, as decoders are given queries, and fails without one.
+    """
     learned = [p for p in model.parameters() if p.requires_grad]
     try:
         for parameter in learned:

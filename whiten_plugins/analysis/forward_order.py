@@ -1,5 +1,6 @@
 """The norms of a network in the order of its forward pass, each with its
-receptive field."""
+receptive field.
+"""
 
 from __future__ import annotations
 

@@ -59,7 +59,8 @@ def is_shortcut(name: str) -> bool:
 
 def common_name(name: str) -> str:
     """The name that a backbone's layer has in a detector as well as in the
-    classifier it was pre-trained in."""
+    classifier it was pre-trained in.
+    """
     return name.removeprefix('backbone.')
 
 

@@ -179,7 +179,8 @@ def _over_constrained(
     row: NormInfo, norm: nn.Module, setting: _Setting
 ) -> str | None:
     """More equations than values, or hardly enough values, on a pooled
-    map."""
+    map.
+    """
     side = setting.maps.get(row.name)
     if side is None or (side == 1 and is_undefined(norm, setting.images)):
         return None  # pooling_warnings names it

@@ -108,7 +108,8 @@ def source_of(name: str, norm: nn.Module, cfg: Mapping) -> str:
 
 def _innermost(name: str, cfg: Any, key: str) -> tuple[str, Any]:
     """``key`` in the innermost config dict on the way to a module: its
-    dotted name and its value; the bare key and None where there is none."""
+    dotted name and its value; the bare key and None where there is none.
+    """
     path, found = 'model', (key, None)
     for part in name.split('.'):
         if isinstance(cfg, (list, tuple)) and part.isdecimal():
@@ -150,7 +151,8 @@ def _groups(norm: nn.Module, channels: int) -> tuple[int, int] | None:
 
 def statistics_of(norm: nn.Module) -> tuple[str, ...]:
     """Names of the statistics that a norm normalizes by; 'gn' and 'gw' are
-    those of groups of channels, of each sample. Empty where not known."""
+    those of groups of channels, of each sample. Empty where not known.
+    """
     if isinstance(norm, WhiteningNorm):
         return ('gw',) if norm.spec.across_groups else norm.spec.stats
     known = {

@@ -18,7 +18,8 @@ def pooled_norms(
     model: nn.Module,
 ) -> Iterator[tuple[str, nn.Module, int]]:
     """Norms that come after an average of the whole map in a sequence:
-    name, module, and the side of the map that is left, in elements."""
+    name, module, and the side of the map that is left, in elements.
+    """
     for prefix, sequence in model.named_modules():
         if not isinstance(sequence, nn.Sequential):
             continue
@@ -72,7 +73,8 @@ def pooling_warnings(model: nn.Module, cfg: Mapping) -> list[str]:
 
 def is_undefined(norm: nn.Module, images: int) -> bool:
     """Whether a norm cannot be trained on one 1×1 map (a norm of this
-    package) or on that of each image (another one)."""
+    package) or on that of each image (another one).
+    """
     if isinstance(norm, (SyncStatistics, nn.SyncBatchNorm)):
         return False
     alone = isinstance(norm, WhiteningNorm)

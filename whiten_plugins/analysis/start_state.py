@@ -16,7 +16,8 @@ from .norms import keeps_statistics
 
 def statistics_at_start(norm: Any) -> bool:
     """Whether running statistics are mean 0, variance 1 (covariance or
-    matrix: identity)."""
+    matrix: identity).
+    """
     second = getattr(norm, getattr(norm, 'covariance_buffer', 'running_var'))
     start = torch.ones_like(second)
     if second.dim() > 1:
@@ -64,7 +65,8 @@ class Weights:
 
     def _pretrained(self, name: str) -> tuple[str, str | None]:
         """The innermost ``init_cfg`` of type Pretrained, or mmseg's
-        ``pretrained``, and the prefix of the part that it fills."""
+        ``pretrained``, and the prefix of the part that it fills.
+        """
         found: tuple[str, str | None] = ('', None)
         part: Any = self.model
         prefix = ''
@@ -96,7 +98,8 @@ def _holds(source: str, name: str, norm: nn.Module) -> bool | None:
 @lru_cache(8)
 def _keys(source: str) -> frozenset[str] | None:
     """Keys of a checkpoint on this machine, None where it cannot be read;
-    who loads it will say so. A backbone's have no prefix."""
+    who loads it will say so. A backbone's have no prefix.
+    """
     if not Path(source).is_file():
         return None
     try:

@@ -75,7 +75,8 @@ def _inherited_hint(cfg: Config, setting: NormSetting, message: str) -> str:
 
 def _fails_with(part: dict, error: Exception) -> bool:
     """Whether a part of the model fails in the same way when it is built
-    alone."""
+    alone.
+    """
     try:
         _build(part)
     except Exception as own:

@@ -24,7 +24,8 @@ def type_name(cfg: Mapping, default: str | None = None) -> str | None:
 
 def type_path(kind: Any) -> str:
     """The type as text that registries resolve: as it is, or the path of a
-    class."""
+    class.
+    """
     if isinstance(kind, str):
         return kind
     return f'{kind.__module__}.{kind.__qualname__}'
@@ -32,7 +33,8 @@ def type_path(kind: Any) -> str:
 
 def toolkit_of(cfg: Config) -> str | None:
     """The toolkit of a config: its scope or, where it has none, that of its
-    model; None where that is neither mmdet nor mmseg."""
+    model; None where that is neither mmdet nor mmseg.
+    """
     scope = cfg.get('default_scope')
     if scope is None:
         kind = (cfg.get('model') or {}).get('type', '')

@@ -249,7 +249,8 @@ class NormAwareOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 def install() -> None:
     """Let every constructor derived from mmengine's default one know the
-    norms."""
+    norms.
+    """
     construct = DefaultOptimWrapperConstructor.__call__
 
     @functools.wraps(construct)

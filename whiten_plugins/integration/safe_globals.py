@@ -41,7 +41,8 @@ def history_statistic(owner: object, name: str) -> Callable:
 
 def training_globals() -> list:
     """Classes and functions in mmengine's checkpoints, as
-    :func:`torch.serialization.add_safe_globals` takes them."""
+    :func:`torch.serialization.add_safe_globals` takes them.
+    """
     rebuild_array = np.zeros(0).__reduce__()[0]
     rebuild_scalar = np.float64(0).__reduce__()[0]
     allowed = [

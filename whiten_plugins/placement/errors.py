@@ -3,7 +3,8 @@
 
 class PlacementError(ValueError):
     """A ``whiten_at`` or ``whiten_cfg`` that cannot work, in one line that
-    begins with which of the two."""
+    begins with which of the two.
+    """
 
 
 def listed(names: list[str]) -> str:

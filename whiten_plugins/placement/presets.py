@@ -43,7 +43,8 @@ from .errors import PlacementError, listed
 
 class Block(NamedTuple):
     """A residual block: its stage, its place there, its number in the whole
-    network (all from 1) and its norms in order, without the shortcut's."""
+    network (all from 1) and its norms in order, without the shortcut's.
+    """
 
     stage: int
     place: int
@@ -53,7 +54,8 @@ class Block(NamedTuple):
 
 class Preset(NamedTuple):
     """Norms of a block by position, the blocks concerned, and whether the
-    stem's last norm is one."""
+    stem's last norm is one.
+    """
 
     positions: tuple[int, ...]
     blocks: Callable[[Block], bool] = lambda block: True

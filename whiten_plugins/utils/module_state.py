@@ -46,7 +46,8 @@ def restored_afterwards(model: nn.Module, seed: int = 0) -> Iterator[None]:
 
 def copy_model(model: nn.Module) -> nn.Module:
     """Copy a model whole, also where hooks computed a weight with a gradient
-    (pruning, weight norm), which :func:`copy.deepcopy` refuses."""
+    (pruning, weight norm), which :func:`copy.deepcopy` refuses.
+    """
     computed = {
         id(value): value.detach().clone()
         for module in model.modules()

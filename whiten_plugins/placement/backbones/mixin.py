@@ -55,7 +55,8 @@ class WhitenMixin(nn.Module):
 
     def train(self, mode: bool = True) -> WhitenMixin:
         """Set the mode; placed norms of frozen stages stay in evaluation
-        mode, others follow ``mode`` whatever ``norm_eval`` is."""
+        mode, others follow ``mode`` whatever ``norm_eval`` is.
+        """
         super().train(mode)
         if mode:
             for name in self.placed_norms:
