@@ -89,8 +89,9 @@ class WhiteningNorm(nn.Module):
 
     @property
     def stats(self) -> tuple[str, ...]:
-        """Names of the statistics, in the order of the ratio logits; empty
-        where the norm learns no ratios.
+        """Names of the statistics, in the order of the ratio logits.
+
+        Empty if the norm learns no ratios.
         """
         return self.spec.stats if self.has_ratios else ()
 
@@ -157,8 +158,9 @@ class WhiteningNorm(nn.Module):
         self.num_batches_tracked.zero_()
 
     def reset_parameters(self) -> None:
-        """Set weight to 1, bias to 0, ratios equal, running statistics to
-        their start.
+        """Reset parameters and running statistics to their initial values.
+
+        Weight becomes 1, bias 0, and the ratios equal.
         """
         self.reset_running_stats()
         for name, parameter in self.named_parameters(recurse=False):

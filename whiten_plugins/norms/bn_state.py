@@ -55,7 +55,7 @@ def adopt_bn_state(
 
 
 def _from_variance(spec: NormSpec, variance: Tensor) -> Tensor:
-    """A diagonal running covariance or whitening matrix from variances."""
+    """Build a diagonal covariance or whitening matrix from variances."""
     if spec.running == 'matrix':
         variance = (variance + spec.eps).rsqrt()
     if not spec.whitens:

@@ -83,7 +83,7 @@ class IBN(WhiteningNorm):
         self.num_instance = num_instance
 
     def _logits(self, input: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Fixed choices, one for each group of channels."""
+        """Return fixed choices, one for each group of channels."""
         groups = torch.arange(self.ratio_groups, device=input.device)
         share = self.ratio_groups * self.num_instance // self.num_features
         instance = (groups < share).float()

@@ -63,7 +63,7 @@ def _num_processes(norm: WhiteningNorm) -> int:
 
 
 def _network_of(norm: nn.Module) -> tuple[nn.Module, str]:
-    """The outermost module that is running, and the norm's name in it."""
+    """Return the outermost running module and the norm's name in it."""
     network: nn.Module = norm
     name = ''
     frame = sys._getframe(1)

@@ -1,5 +1,6 @@
-"""The ratios as CSV, a row a layer and snapshot, and as JSON, with
-everything.
+"""Write the ratios as CSV and JSON.
+
+The CSV has one row per layer and snapshot; the JSON has everything.
 """
 
 from __future__ import annotations
@@ -193,7 +194,7 @@ def _changes(first: Run, other: Run) -> list[dict[str, Any]]:
 
 
 def _finite(value: Any) -> Any:
-    """The same with None for numbers that JSON does not have."""
+    """Replace numbers that JSON cannot represent with None, recursively."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -204,7 +204,7 @@ def _free_name(path: Path) -> Path:
 
 
 def _header(line: str, path: str | Path) -> dict[str, Any]:
-    """The first line, once it is seen to be that of a history."""
+    """Parse the first line and check that it is the header of a history."""
     try:
         header = json.loads(line)
         found = {key: header[key] for key in _FORMAT}

@@ -152,7 +152,7 @@ class RatioHook(Hook):
 
 
 def ratio_norms(model: nn.Module) -> dict[str, WhiteningNorm]:
-    """The layers of a model that learn ratios, by name in network order."""
+    """Return the layers that learn ratios, by name in network order."""
     norms = {
         name: module
         for name, module in model.named_modules()
@@ -162,7 +162,7 @@ def ratio_norms(model: nn.Module) -> dict[str, WhiteningNorm]:
 
 
 def read_norms(norms: Iterable[WhiteningNorm]) -> tuple[Ratios, Ratios]:
-    """The ratios of layers, with one copy from their device for all.
+    """Read the ratios of layers with a single copy from their device.
 
     Args:
         norms: layers that learn ratios, all on one device.

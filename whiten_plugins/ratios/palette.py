@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 
 class Style(NamedTuple):
-    """How one statistic is drawn: its colour, that of text on it, and the
-    dash and symbol by plotly's names.
+    """How one statistic is drawn.
+
+    Holds its colour, the colour of text on it, and the dash and symbol by
+    plotly's names.
     """
 
     title: str

@@ -1,5 +1,6 @@
-"""What the ratios of many layers say together: averages, divergence, hard
-choices and changes.
+"""Summarize the ratios of many layers.
+
+Computes averages, divergence, hard choices and changes.
 """
 
 from __future__ import annotations
@@ -58,19 +59,21 @@ def average(layers: Sequence[LayerRatios]) -> dict:
 
 
 def averages_by_part(layers: Sequence[LayerRatios]) -> dict[str, dict]:
-    """The `average` of each part of the network, then that of 'all'."""
+    """Compute the `average` of each part of the network and of 'all'."""
     groups = {**by_part(layers), 'all': layers}
     return {name: average(group) for name, group in groups.items()}
 
 
 def by_part(layers: Iterable[LayerRatios]) -> Groups:
-    """Group layers by part of the network: 'backbone', 'FPN', …"""
+    """Group layers by part of the network, such as 'backbone' or 'FPN'."""
     return group_layers(layers, lambda layer: layer.part)
 
 
 def by_receptive_field(layers: Iterable[LayerRatios]) -> Groups:
-    """Group layers by the ranges of SN Fig. 7, then those that see a pooled
-    image or RoI; layers without a known receptive field are left out.
+    """Group layers by the ranges of receptive fields of SN Fig. 7.
+
+    Layers that see a pooled image or RoI come last; layers without a known
+    receptive field are left out.
     """
     groups = group_layers(layers, _field_range)
     order = [*_field_ranges(), IMAGE, ROI]
@@ -92,8 +95,10 @@ def divergence(layer: LayerRatios) -> float:
 
 
 def choice(layer: HasRatios) -> tuple[str, str]:
-    """The hard ratios: the statistic with the largest ratio of the mean and
-    that of the variance, the first one where several are largest.
+    """Return the hard ratios, for the mean and for the variance.
+
+    Each is the statistic with the largest ratio, the first one in case of a
+    tie.
     """
     return tuple(
         max(layer.stats, key=getattr(layer, moment).__getitem__)
@@ -102,17 +107,17 @@ def choice(layer: HasRatios) -> tuple[str, str]:
 
 
 def split_choices(layers: Iterable[LayerRatios]) -> list[str]:
-    """Names of the layers that choose different statistics for mean and
-    variance.
-    """
+    """Name the layers whose choices for mean and variance differ."""
     return [layer.name for layer in layers if len(set(choice(layer))) > 1]
 
 
 def changed_choices(
     snapshots: Sequence[Sequence[LayerRatios]],
 ) -> list[list[str]]:
-    """Names of the layers whose choice, of mean or variance, differs from
-    that of the snapshot before (SN Fig. 8).
+    """Name the layers whose choices changed between snapshots (SN Fig. 8).
+
+    A layer counts if its choice for the mean or for the variance differs from
+    that in the previous snapshot.
 
     Args:
         snapshots: the layers at several times, in the same order.
@@ -144,8 +149,9 @@ class Change:
 
     @property
     def distance(self) -> float:
-        """The share that moved to other statistics, from 0 to 1 (total
-        variation distance).
+        """The share that moved to other statistics, from 0 to 1.
+
+        This is the total variation distance.
         """
         stats = {*self.before, *self.after}
         return 0.5 * sum(abs(self.difference(stat)) for stat in stats)
@@ -164,8 +170,9 @@ class Change:
 def changes(
     before: Iterable[LayerRatios], after: Iterable[LayerRatios]
 ) -> list[Change]:
-    """Compare the layers that two checkpoints have in common, largest
-    difference first.
+    """Compare the layers that two checkpoints have in common.
+
+    The largest difference comes first.
     """
     old = {common_name(layer.name): layer for layer in before}
     pairs = [(old.get(common_name(layer.name)), layer) for layer in after]

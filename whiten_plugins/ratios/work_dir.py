@@ -62,7 +62,7 @@ def read_work_dir(path: Path) -> tuple[list[Snapshot], list[str]]:
 def _read_checkpoints(
     path: Path, history: RatioHistory | None
 ) -> tuple[list[Snapshot], list[str]]:
-    """The checkpoints of the latest training in order, and notes."""
+    """Read the checkpoints of the latest training in order, with notes."""
     names = (f for f in path.iterdir() if CHECKPOINT_NAME.fullmatch(f.name))
     found, notes, errors = [], [], []
     for file in sorted(names):
@@ -147,8 +147,9 @@ def _differs(snapshot: Snapshot, history: RatioHistory, index: int) -> bool:
 
 
 def _named(snapshot: Snapshot, history: RatioHistory) -> Snapshot:
-    """The snapshot with the history's types and names of statistics for
-    layers whose checkpoint does not name them.
+    """Fill in types and statistics that the checkpoint does not name.
+
+    They are taken from the history.
     """
     known = {layer.name: layer for layer in history.layers}
     layers = []
@@ -169,7 +170,7 @@ def _time(snapshot: Snapshot) -> tuple[int, int]:
 def _of_history(
     history: RatioHistory, latest: Sequence[Snapshot]
 ) -> list[Snapshot]:
-    """The history's snapshots, without those that are not numbers."""
+    """Return the history's snapshots, except those with non-finite ratios."""
     known = {layer.name: layer for snap in latest for layer in snap.layers}
     order = network_order(layer.name for layer in history.layers)
     snapshots = []

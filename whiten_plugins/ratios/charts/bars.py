@@ -1,6 +1,4 @@
-"""The figures that are made of bars: averages, layers, divergence, hard
-ratios.
-"""
+"""Build the bar charts: averages, layers, divergence and hard ratios."""
 
 from __future__ import annotations
 
@@ -49,8 +47,9 @@ def averages_figure(runs: Sequence[Run]) -> Figure:
 
 
 def depth_figure(runs: Sequence[Run]) -> Figure | None:
-    """Averages by residual stage and by range of the receptive field, as
-    SN Fig. 7; None without either.
+    """Plot averages by residual stage and by receptive field, as SN Fig. 7.
+
+    Return None if neither is known.
     """
     chart = _grouped(
         runs,
@@ -117,7 +116,7 @@ def _average_bar(
 
 
 def layers_figure(runs: Sequence[Run]) -> Figure:
-    """A bar a layer, as SN Fig. 5, 11 and 12."""
+    """Plot one bar per layer, as SN Fig. 5, 11 and 12."""
     layout, aligned = _align(runs)
     names = moment_names(runs)
     rows = []
@@ -140,7 +139,7 @@ def layers_figure(runs: Sequence[Run]) -> Figure:
 
 
 def divergence_figure(runs: Sequence[Run]) -> Figure:
-    """The divergence between mean and variance ratios, as SN Fig. 7(c)."""
+    """Plot the divergence of mean and variance ratios, as SN Fig. 7(c)."""
     layout, aligned = _align(runs)
     names = moment_names(runs)
     values = [
@@ -171,7 +170,7 @@ def divergence_figure(runs: Sequence[Run]) -> Figure:
 
 
 def hard_figure(run: Run, letter: str) -> Figure:
-    """The choices of some snapshots and how many change, as SN Fig. 8."""
+    """Plot the choices in some snapshots and their changes, as SN Fig. 8."""
     shown = _evenly_spaced(run.snapshots)
     changed = changed_choices([snapshot.layers for snapshot in shown])
     layout, _ = _align([run])
@@ -201,8 +200,13 @@ def hard_figure(run: Run, letter: str) -> Figure:
 def _align(
     runs: Sequence[Run],
 ) -> tuple[BarLayout, list[list[LayerRatios | None]]]:
-    """One layout for the layers of all runs, and for each run its layer, or
-    None, at each place. A layer that a run lacks keeps its place.
+    """Lay out the layers of all runs together.
+
+    Return the common layout and, for each run, its layer at each place. A
+    layer that a run lacks keeps its place there, as None.
+
+    Returns the common layout and, for each run, its layer at each place. A
+    layer that a run lacks keeps its place there, as None.
     """
     order: list[str] = []
     titles: dict[str, str] = {}
@@ -257,7 +261,7 @@ def _one_hot(layer: LayerRatios, moment: int) -> dict[str, float]:
 
 
 def _evenly_spaced(snapshots: list[Snapshot]) -> list[Snapshot]:
-    """Some of the snapshots, the last one among them."""
+    """Return evenly spaced snapshots, including the last one."""
     count = len(snapshots)
     shown = min(count, MAX_HARD_ROWS)
     ends = [round(count * (i + 1) / shown) for i in range(shown)]

@@ -12,8 +12,9 @@ from .spec import Curve, CurveChart, Figure, Panel, axis_end, finite
 
 
 def receptive_field_figure(runs: Sequence[Run]) -> Figure | None:
-    """Every layer over its receptive field, a row a run; None where no
-    layer's is known.
+    """Plot every layer over its receptive field, one row per run.
+
+    Return None if no layer's receptive field is known.
     """
     names = moment_names(runs)
     rows = []
@@ -45,8 +46,10 @@ def receptive_field_figure(runs: Sequence[Run]) -> Figure | None:
 
 
 def dynamics_figures(run: Run, letter: str) -> list[Figure]:
-    """The averages of parts, and of ranges of receptive fields, over the
-    snapshots of a run (SN Fig. 7, 10, 13); none for a single snapshot.
+    """Plot the averages over the snapshots of a run (SN Fig. 7, 10, 13).
+
+    The averages are those of parts of the network and of ranges of receptive
+    fields. A single snapshot yields no figures.
     """
     if len(run.snapshots) == 1:
         return []

@@ -22,8 +22,10 @@ CURVE_PANEL, CURVE_GAP = 118, 26
 
 
 def draw(figure: Figure) -> go.Figure:
-    """Draw a figure without its title. Its ``layout.meta`` holds the width
-    it needs in pixels and the range of each part of the network on x.
+    """Draw a figure without its title.
+
+    Its ``layout.meta`` holds the width it needs in pixels and the range of
+    each part of the network on the x axis.
     """
     if isinstance(figure.chart, BarChart):
         return _draw_bars(figure.chart)

@@ -10,7 +10,10 @@ DIVERGENCE = 'divergence'
 
 
 def letters(runs: Sequence[Run]) -> list[str]:
-    """A short label each, '' for a single run: A to Z, then 27 …"""
+    """Return a short label for each run; '' for a single run.
+
+    The labels run from A to Z, then on from 27.
+    """
     if len(runs) == 1:
         return ['']
     return [chr(65 + i) if i < 26 else str(i + 1) for i in range(len(runs))]
@@ -30,7 +33,10 @@ def run_titles(runs: Sequence[Run]) -> list[str]:
 
 
 def moment_names(runs: Sequence[Run]) -> dict[str, str]:
-    """What 'mean' and 'var' are called: whitening mixes covariances."""
+    """Name the moments 'mean' and 'var' for display.
+
+    Whitening layers mix covariances, the others variances.
+    """
     whitens = {layer.whitens for run in runs for layer in run.layers}
     names = {
         frozenset({False}): 'variance',
@@ -48,12 +54,12 @@ def time_title(run: Run, snapshot: Snapshot) -> str:
 
 
 def capital(text: str) -> str:
-    """The text with a capital first letter, the others as they are."""
+    """Capitalize the first letter of a text and leave the rest as it is."""
     return text[:1].upper() + text[1:]
 
 
 def field_title(name: str) -> str:
-    """A range of receptive fields in words."""
+    """Describe a range of receptive fields in words."""
     return f'whole {name}' if name in (IMAGE, ROI) else name
 
 

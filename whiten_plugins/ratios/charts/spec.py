@@ -10,7 +10,7 @@ from .layout import BarLayout
 
 
 def finite(value: float) -> float:
-    """The value, NaN for an infinite one: there is nothing to draw."""
+    """Replace an infinite value, which cannot be drawn, with NaN."""
     return value if math.isfinite(value) else math.nan
 
 

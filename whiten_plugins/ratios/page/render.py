@@ -128,7 +128,7 @@ def _layer(layer: LayerRatios) -> dict:
 
 
 def _comparisons(runs: Sequence[Run]) -> list[dict]:
-    """The largest changes of each run against the first one."""
+    """List the largest changes of each run relative to the first one."""
     first, *others = runs
     names = moment_names(runs)
     known = {common_name(layer.name) for layer in first.layers}
