@@ -127,7 +127,10 @@ def _walk(value: Any, path: tuple[str, ...]) -> Iterator[ConfiguredNorm]:
 
 
 def _build(cfg: dict[str, Any]) -> WhiteningNorm | None:
-    """The norm that a dict describes, of one channel and without storage."""
+    """Build the norm that a dict describes, with one channel and no storage.
+
+    Return None if it does not describe a norm of this package.
+    """
     name = str(cfg.get('type')).rsplit('.', 1)[-1]
     kind = MODELS.module_dict.get(name)
     if not (isinstance(kind, type) and issubclass(kind, WhiteningNorm)):

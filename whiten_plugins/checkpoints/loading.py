@@ -40,8 +40,10 @@ def load_model(cfg: Config, checkpoint: str | Path) -> tuple[nn.Module, dict]:
 
 
 def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
-    """Load the weights of a checkpoint into a model, which must find all of
-    its own there; others are named in a warning.
+    """Load the weights of a checkpoint into a model.
+
+    The checkpoint must hold all of the model's weights; any others are named
+    in a warning.
 
     Raises:
         CheckpointError: if some are missing or have another shape, in one

@@ -160,8 +160,9 @@ def read_ratio_layers(checkpoint: Checkpoint) -> list[NormLayer]:
 def _kernels(
     weights: Mapping[str, Tensor], norms: set[str]
 ) -> dict[str, tuple[int, int]]:
-    """The kernel of the convolution that was registered before each layer
-    in the same module, which is the one it normalizes.
+    """Return the kernel size of the convolution that each layer normalizes.
+
+    That is the last one registered before the layer in the same module.
     """
     kernels: dict[str, tuple[int, int]] = {}
     latest: dict[str, tuple[int, int]] = {}
@@ -234,8 +235,10 @@ def _recognized(
     tensors: Mapping[str, Tensor],
     configured: list[ConfiguredNorm],
 ) -> NormLayer:
-    """A norm that does not say what it is: SN or SW of this package or
-    published, or what the config's text says.
+    """Recognize a norm that does not say what it is.
+
+    It is SN or SW, of this package or as published, or what the config's text
+    says.
     """
     num_stats = tensors[LOGITS[0]].shape[-1]
     buffers = ('running_var', *MATRICES)

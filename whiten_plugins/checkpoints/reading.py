@@ -1,5 +1,6 @@
-"""Read the weights and the config text of a checkpoint that nobody vouched
-for: nothing in the file is executed, and only what is used is read.
+"""Read the weights and the config text of an untrusted checkpoint.
+
+Nothing in the file is executed, and only what is used is read.
 """
 
 from __future__ import annotations
@@ -61,8 +62,9 @@ class Checkpoint:
 
     @property
     def config(self) -> str | None:
-        """The config as mmengine dumped it; Python text, not to be
-        executed.
+        """The config as mmengine dumped it.
+
+        It is Python text, not to be executed.
         """
         text = self.meta.get('cfg')
         return text if isinstance(text, str) else None

@@ -59,7 +59,7 @@ def check_run(cfg: Config, task: str) -> None:
 
 
 def latest_checkpoint(work_dir: str | Path) -> str | None:
-    """The checkpoint that a training in a work directory saved last.
+    """Return the last checkpoint that a training saved in a work directory.
 
     mmengine notes where it was written; in a directory that was moved it is
     still the one of that name.

@@ -1,5 +1,6 @@
-"""Checkpoints of ImageNet ResNets: from the layouts they were published in
-to a config's backbone, and back.
+"""Convert ImageNet ResNet checkpoints to and from a config's backbone.
+
+The sources are in the layouts in which they were published.
 
 :func:`convert_checkpoint` is the whole way, the work behind
 ``tools/convert_checkpoint.py``.

@@ -98,8 +98,10 @@ def _groups(state: Mapping[str, Tensor]) -> tuple[int, int]:
 
 
 def _refuse_pre_activation(state: Mapping[str, Tensor]) -> None:
-    """A block's first norm is as wide as what it follows: its convolution,
-    or, before activation, the block's input.
+    """Raise an error for a pre-activation ResNet.
+
+    A block's first norm is as wide as what it follows: its convolution or,
+    with pre-activation, the block's input.
     """
     for key, norm in state.items():
         if not re.fullmatch(r'layer\d+\.\d+\.bn1\.weight', key):

@@ -164,9 +164,7 @@ def _target_architecture(target: State) -> Architecture:
 
 
 def _named(source: NormLayer | None, norm: nn.Module) -> NormLayer | None:
-    """The source with the target's names for statistics that its file does
-    not name.
-    """
+    """Name the source's statistics as the target does if its file does not."""
     stats = getattr(norm, 'stats', ())
     if source is None or source.named or len(stats) != len(source.stats):
         return source
@@ -190,8 +188,9 @@ def _check_tensors(state: State, target: State, keys: list[str]) -> None:
 def _dropped(
     state: State, target: State, changes: list[NormChange], stages: int
 ) -> list[str]:
-    """Keys outside of the backbone: heads, and stages that it does not
-    have.
+    """List the keys outside of the backbone.
+
+    These are heads, and stages that the backbone does not have.
     """
     norms = {change.name for change in changes}
     extra = [

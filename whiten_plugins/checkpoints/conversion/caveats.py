@@ -45,7 +45,7 @@ _QUANTILES = torch.tensor([0.0, 0.5, 1.0])
 
 
 def source_caveats(source: Source) -> Iterator[str]:
-    """What a published file leaves open."""
+    """Yield what a published file leaves open."""
     layout, learned = source.layout, source.learned
     if layout == 'sn':
         yield (
@@ -78,7 +78,7 @@ def source_caveats(source: Source) -> Iterator[str]:
 def target_caveats(
     layout: str, fitted: Fitted, backbone: nn.Module, cfg: Config
 ) -> Iterator[str]:
-    """What the config's backbone does differently.
+    """Yield what the config's backbone does differently.
 
     Args:
         layout: layout of the source.
@@ -160,7 +160,10 @@ def _batch_caveats(
 
 
 def _reached_deviations(norm: WhiteningNorm, covariance: Tensor) -> Tensor:
-    """Standard deviations of channels with this covariance once whitened."""
+    """Compute the standard deviations of whitened channels.
+
+    The channels have the given covariance before they are whitened.
+    """
     eye = torch.eye(norm.spec.num_rows)
     S = covariance + norm.spec.eps * eye
     W = whitening_matrix(S[None], norm.spec)[0]

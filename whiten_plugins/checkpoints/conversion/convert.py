@@ -33,9 +33,11 @@ def convert_checkpoint(
     trust_pickle: bool = False,
     overwrite: bool = False,
 ) -> Report:
-    """Make the checkpoint that a config's backbone loads with
-    ``init_cfg=dict(type='Pretrained', checkpoint=dst)``, nothing missing and
-    nothing left over; or, with ``to``, one that the authors' code loads.
+    """Convert a checkpoint for a config's backbone, or to a published layout.
+
+    The result loads with ``init_cfg=dict(type='Pretrained', checkpoint=dst)``,
+    with no missing and no unexpected keys; or, with ``to``, in the authors'
+    code.
 
     Args:
         src: checkpoint of an ImageNet ResNet: a file, or an address of
@@ -112,7 +114,7 @@ def convert_checkpoint(
 def _fit(
     found: Source, target: tuple[Config, str] | None, init_ratios: str
 ) -> tuple[Fitted, list[str]]:
-    """The source in the config's backbone, and what a user has to know."""
+    """Fit the source to the config's backbone, with notes for the user."""
     notes = list(source_caveats(found))
     if target is None:
         return _as_it_is(found), notes
@@ -146,8 +148,9 @@ def _as_it_is(found: Source) -> Fitted:
 
 
 def _published(found: Source, fitted: Fitted, to: str) -> State:
-    """The fitted state in a published layout, without counts of batches that
-    its file never had.
+    """Convert the fitted state to a published layout.
+
+    Counts of batches that its file never had are left out.
     """
     added = found.added.union(fitted.added)
     state = {

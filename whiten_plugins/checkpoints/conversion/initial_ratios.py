@@ -47,7 +47,7 @@ class RatioStart:
 def start_ratios(
     norm: WhiteningNorm, learned: NormLayer | None, init_ratios: str
 ) -> RatioStart:
-    """The logits that a layer starts with.
+    """Return the logits that a layer starts with.
 
     Args:
         norm: the layer, with logits as in a new one.
@@ -73,8 +73,10 @@ def start_ratios(
 
 
 def batch_statistic(stats: tuple[str, ...]) -> str | None:
-    """The statistic that alone makes a layer a BatchNorm (``bn``), or the
-    nearest to one (``bw``); None for a layer of single samples.
+    """Return the statistic that alone makes a layer a BatchNorm.
+
+    That is ``bn`` or, as the nearest to it, ``bw``; None for a layer that
+    normalizes single samples.
     """
     return next((name for name in ('bn', 'bw') if name in stats), None)
 

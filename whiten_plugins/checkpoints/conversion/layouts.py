@@ -30,8 +30,10 @@ COUNT = 'num_batches_tracked'
 
 
 class PublishedNorm(NamedTuple):
-    """A norm to publish: its type and, if known, its ratios' statistics, or
-    how many of its channels have InstanceNorm.
+    """A norm to publish.
+
+    Holds its type and, if known, the statistics of its ratios, or how many of
+    its channels have InstanceNorm.
     """
 
     type: str
@@ -222,8 +224,10 @@ def num_instance(state: Mapping[str, Tensor], name: str) -> dict[str, int]:
 
 
 def _join(state: Mapping[str, Tensor], first: str, second: str) -> State:
-    """One norm of each two that share its channels. What only the second
-    has starts in the channels of the first as in a new norm.
+    """Join each two norms that share the channels of a layer into one.
+
+    A tensor that only the second norm has starts as in a new norm in the
+    channels of the first.
     """
     joined: State = {}
     for key, value in state.items():
@@ -252,7 +256,7 @@ def _join(state: Mapping[str, Tensor], first: str, second: str) -> State:
 
 
 def _parted(layout: Layout, tensor: str, value: Tensor, split: int) -> State:
-    """A norm's tensor as those of its parts."""
+    """Split a norm's tensor into those of its parts."""
     first, second = layout.parts
     if tensor == COUNT:
         return {f'{second}.{tensor}': value}

@@ -67,14 +67,14 @@ class NormChange:
 
 
 def kind_of_module(norm: nn.Module) -> str:
-    """The type of a norm as a ``norm_cfg`` names it."""
+    """Return the type of a norm as a ``norm_cfg`` names it."""
     name = type(norm).__name__
     known = {'BatchNorm2d': 'BN', 'SyncBatchNorm': 'SyncBN'}
     return known.get(name, name)
 
 
 def kind_of_state(state: Mapping[str, Tensor], layer: NormLayer | None) -> str:
-    """The type of norm that a state of ours belongs to.
+    """Return the type of norm that a state of this package belongs to.
 
     Of types with the same state it is the one that was published (ItN, not
     BW; GW, not IW), unless the checkpoint says what it is.
@@ -90,7 +90,7 @@ def kind_of_state(state: Mapping[str, Tensor], layer: NormLayer | None) -> str:
 
 
 def norm_states(state: Mapping[str, Tensor]) -> dict[str, State]:
-    """The norms of a state dict of ours: states by module."""
+    """Collect the norms in a state dict of this package, by module."""
     modules: dict[str, State] = {}
     for key, value in state.items():
         module, _, tensor = key.rpartition('.')
@@ -182,8 +182,10 @@ def _same_state(source: str, target: str) -> str:
 
 
 def _as_batch_norm(name: str, state: State) -> State:
-    """The BatchNorm that a norm amounts to: its variances are the diagonal of
-    the covariance, which for a whitening matrix W is (W W^T)^(-1).
+    """Convert a norm to the BatchNorm that it amounts to.
+
+    Its variances are the diagonal of the covariance, which for a whitening
+    matrix W is (W W^T)^(-1).
     """
     kept = {key: state[key] for key in (*_VECTORS, COUNT) if key in state}
     covariance = state.get('running_cov')
