@@ -49,7 +49,7 @@ _BUILDERS: dict[str, Callable[..., nn.Module]] = {
 def builder(
     text: str, more: Mapping[str, Callable[..., nn.Module]]
 ) -> Callable[[int], nn.Module]:
-    """What ``TYPE[:key=value,...]`` asks for, as a function of channels.
+    """Return what ``TYPE[:key=value,...]`` asks for, by channel count.
 
     Args:
         text: for example ``SW`` or ``SW:num_pergroup=8,sw_type=3``.
@@ -79,7 +79,7 @@ def run_shape(
     dtype: torch.dtype,
     repeats: int,
 ) -> dict[str, dict]:
-    """Times the norms named on one tensor.
+    """Time the norms named on one tensor.
 
     Returns:
         By name: milliseconds, ratio to BatchNorm with its quartiles, and

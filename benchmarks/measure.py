@@ -54,8 +54,9 @@ def _nodes(root: torch.autograd.graph.Node) -> list:
 
 
 def peak_bytes(run: Callable[[], None], device: torch.device) -> int:
-    """Memory above the level before ``run`` at its highest point, as
-    torch's allocators count it.
+    """Return the peak memory of ``run`` above the level before it.
+
+    Memory is what torch's allocators count.
     """
     if device.type == 'cuda':
         torch.cuda.synchronize(device)

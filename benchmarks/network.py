@@ -44,7 +44,7 @@ def run(
     repeats: int,
     batch_size: int = 2,
 ) -> dict:
-    """Times training steps of every network at every image size.
+    """Time training steps of every network at every image size.
 
     Args:
         sizes: height and width of the images.

@@ -13,7 +13,7 @@ from whiten_plugins.utils.terminal import add_row, make_table
 
 
 def show(found: dict, console: Console | None = None) -> None:
-    """Prints a table of ratios to BatchNorm, a row a norm or network.
+    """Print a table of ratios to BatchNorm, one row per norm or network.
 
     Args:
         found: what ``layers.run`` or ``network.run`` returned.
@@ -45,6 +45,6 @@ def _where(machine: dict[str, str]) -> str:
 
 
 def write(found: dict, path: Path) -> None:
-    """Writes all figures as JSON, whole or not at all."""
+    """Write all figures as JSON, whole or not at all."""
     text = json.dumps(found, indent=1) + '\n'
     write_files({path: methodcaller('write_text', text)})

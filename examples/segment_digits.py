@@ -29,7 +29,7 @@ CONFIG = ROOT / 'configs/mini/pspnet_r18-d8_sw_1xb16-1000i_mini-ade20k.py'
 
 
 def short_config(data: Path, work_dir: Path, iterations: int) -> Config:
-    """The mini config on a folder of its own, cut to some iterations."""
+    """Return the mini config with its own folder and few iterations."""
     options = {
         'train_cfg.max_iters': iterations,
         'param_scheduler.1.end': max(iterations, 51),

@@ -25,8 +25,9 @@ def _norm(norm_cfg: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schedule(images: int, batch_size: int) -> dict[str, Any]:
-    """The same images for every batch size, the learning rate of AdamW in
-    proportion to its root.
+    """Return a schedule that shows the same images at every batch size.
+
+    AdamW's learning rate is proportional to the root of the batch size.
     """
     iterations = images // batch_size
     return {

@@ -96,7 +96,7 @@ def _command(study: Study, cell: Cell, seed: int, folder: Path) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    """A value as ``--cfg-options`` reads it."""
+    """Return a value as ``--cfg-options`` reads it."""
     if isinstance(value, tuple):
         return f'({",".join(map(str, value))})'
     return str(value)
@@ -132,7 +132,7 @@ def _result(cell: Cell, seed: int, folder: Path, command: list[str]) -> dict:
 
 
 def _metrics(folder: Path) -> dict[str, float]:
-    """The last validation among the scalars that mmengine logged."""
+    """Return the last validation among the scalars mmengine logged."""
     logs = sorted(folder.glob('*/vis_data/scalars.json'))
     rows = [json.loads(line) for line in logs[-1].read_text().splitlines()]
     validations = [row for row in rows if _is_validation(row)]
@@ -144,7 +144,7 @@ def _is_validation(row: dict) -> bool:
 
 
 def _ratios(folder: Path) -> dict:
-    """The average ratios by part of the network; empty without any."""
+    """Return the average ratios by part of the network, if any."""
     if not list(folder.glob('ratio_history.jsonl')):
         return {}
     return averages_by_part(read_run(folder).layers)

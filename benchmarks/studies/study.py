@@ -59,8 +59,9 @@ class Study:
     seeds: tuple[int, ...] = (0, 1, 2)
 
     def runs(self) -> Iterator[tuple[Cell, int]]:
-        """Every cell with the first seed, then with the second, and so on:
-        an interrupted study has whole tables of fewer seeds.
+        """Yield every cell with the first seed, then the second, and so on.
+
+        An interrupted study thus has whole tables of fewer seeds.
         """
         for seed in self.seeds:
             for cell in self.cells:

@@ -55,10 +55,10 @@ def run_demo(
     work_dir: Path,
     console: Console | None = None,
 ) -> dict[str, float]:
-    """Makes the data, trains, evaluates, and reports the ratios.
+    """Make the data, train, evaluate, and report the ratios.
 
-    What is there is used again: a finished training is not repeated, an
-    interrupted one goes on from its last checkpoint.
+    Whatever is already there is reused: a finished training is not
+    repeated, an interrupted one resumes from its last checkpoint.
 
     Args:
         demo: What to train.
@@ -108,7 +108,7 @@ def run_demo(
 
 
 def _claim(work_dir: Path, demo: Demo) -> None:
-    """Marks a folder with the settings of its demo."""
+    """Mark a folder with the settings of its demo."""
     settings = work_dir / 'demo.json'
     if settings.exists():
         found = json.loads(settings.read_text())
@@ -163,7 +163,7 @@ def _train(cfg: Config, demo: Demo, console: Console, log: Path) -> Path:
 def _evaluate(
     cfg: Config, checkpoint: Path, console: Console, log: Path
 ) -> dict[str, float]:
-    """Evaluates once and draws the first images."""
+    """Evaluate once and draw the first images."""
     results = Path(cfg.work_dir) / 'metrics.json'
     if results.exists():
         console.print('      done already')
@@ -249,7 +249,7 @@ def _step(console: Console, number: int, title: str) -> Iterator[None]:
 
 @contextmanager
 def _output_to(log: Path) -> Iterator[None]:
-    """Sends what the toolkits print to a file."""
+    """Send what the toolkits print to a file."""
     with log.open('a') as file, redirect_stdout(file), redirect_stderr(file):
         yield
 

@@ -68,8 +68,9 @@ class NormCost:
 
 @dataclass(frozen=True)
 class Complexity:
-    """What a network costs: parameters, multiply-adds of one image, and the
-    share of its norms in both, by their types.
+    """The parameters and multiply-adds of a network, and its norms' share.
+
+    Multiply-adds are those of one image; the share is by type of norm.
     """
 
     parameters: int
@@ -240,7 +241,9 @@ _PRODUCTS = {'itn': None, 'zca': 4.5 + 1, 'pca': 4.5}
 
 @contextmanager
 def _without_fused_attention() -> Iterator[None]:
-    """Transformer layers of torch compute in one operator in evaluation,
+    """Turn off torch's fused attention.
+
+    In evaluation mode torch's transformer layers run as a single operator,
     whose products no counter sees.
     """
     enabled = torch.backends.mha.get_fastpath_enabled()
@@ -253,7 +256,9 @@ def _without_fused_attention() -> Iterator[None]:
 
 @contextmanager
 def _without_gradients(model: nn.Module) -> Iterator[None]:
-    """Torch's counter also waits for the backward of modules that are given
+    """Treat the parameters of a model as constants.
+
+    Torch's counter also waits for the backward of modules that are given
     a parameter, as decoders are given queries, and fails without one.
     """
     learned = [p for p in model.parameters() if p.requires_grad]

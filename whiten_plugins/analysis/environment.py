@@ -78,7 +78,7 @@ def format_env(facts: dict[str, str]) -> str:
 
 
 def _packages() -> Iterator[tuple[str, str]]:
-    """The version of every package, and what it is installed from."""
+    """Yield every package's version and what it is installed from."""
     providers = packages_distributions()
     for module in MODULES:
         if find_spec(module) is None:
@@ -99,7 +99,7 @@ def _packages() -> Iterator[tuple[str, str]]:
 
 
 def _cpu_backend() -> str:
-    """What serves float32 tensors of the CPU, and why."""
+    """Return what serves float32 tensors on the CPU, and why."""
     forced = os.environ.get(VARIABLE) or 'auto'
     failure = native_failure() if forced in ('auto', 'native') else None
     if forced != 'auto':
@@ -108,7 +108,7 @@ def _cpu_backend() -> str:
 
 
 def _gpu_backend() -> str:
-    """What serves float32 tensors of a GPU, and why."""
+    """Return what serves float32 tensors on a GPU, and why."""
     forced = os.environ.get(VARIABLE) or 'auto'
     found = triton_version() or 'none'
     if forced != 'auto':
@@ -119,7 +119,7 @@ def _gpu_backend() -> str:
 
 
 def _first_line(command: str) -> str:
-    """What a program says of its version, in a line."""
+    """Return what a program says of its version, in one line."""
     words = shlex.split(command)
     if not shutil.which(words[0]):
         return f'none ({words[0]} not found)'

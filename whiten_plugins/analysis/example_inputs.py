@@ -126,7 +126,7 @@ def _runs(model: nn.Module, shape: Sequence[int]) -> Iterator[ExampleRun]:
 
 
 def _data_sample(model: nn.Module, image: Tensor) -> BaseDataElement:
-    """What a model is told of an image; no annotations."""
+    """Return what a model is told of an image, without annotations."""
     size = tuple(image.shape[2:])
     if not is_detector(model):
         return _sample_class(model)(metainfo=_metainfo(size))

@@ -1,6 +1,4 @@
-"""The norms of a network in the order of its forward pass, each with its
-receptive field.
-"""
+"""The norms of a network in forward order, with their receptive fields."""
 
 from __future__ import annotations
 
@@ -79,8 +77,9 @@ def _fields(model: Any, run: ExampleRun) -> dict[str, Field | None]:
 def _watch(
     model: nn.Module, tracker: FieldTracker, hooks: ExitStack
 ) -> dict[str, Field | None]:
-    """Hook what the tracker cannot see into, and collect the norms' fields
-    as they run.
+    """Collect the fields of the norms as they run.
+
+    Hooks cover what the tracker cannot see into.
 
     The mean that a norm takes over the image does not widen the field of
     its layer; the operators of mmcv are no operations of torch.
@@ -115,8 +114,10 @@ def _watch(
 
 
 def _deformed(module: Any, fields: Sequence[Field | None]) -> Field | None:
-    """After a deformable convolution of the first of some maps; the others
-    are its offsets and masks, one for each position of the output.
+    """Return the field after a deformable convolution.
+
+    The first of the maps is what it convolves; the others are its offsets
+    and masks, one for each position of the output.
 
     Offsets move what is sampled, by no known distance: as for the regular
     convolution, the field is that of zero offsets. Where a layer computes

@@ -58,8 +58,10 @@ def is_shortcut(name: str) -> bool:
 
 
 def common_name(name: str) -> str:
-    """The name that a backbone's layer has in a detector as well as in the
-    classifier it was pre-trained in.
+    """Return a name shared by a detector and a classifier.
+
+    It is what a backbone's layer is called in the detector as well as in
+    the classifier that the backbone was pre-trained in.
     """
     return name.removeprefix('backbone.')
 

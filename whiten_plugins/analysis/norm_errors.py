@@ -47,7 +47,7 @@ def named_norm_errors(model: nn.Module, cfg: Config) -> Iterator[None]:
 
 
 def _failing_norm(error: ValueError) -> nn.Module | None:
-    """The norm in whose ``forward`` an error was raised."""
+    """Return the norm in whose ``forward`` an error was raised."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         module = frame.f_locals.get('self')
         if isinstance(module, nn.Module) and num_channels(module) is not None:

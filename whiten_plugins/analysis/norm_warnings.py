@@ -106,7 +106,7 @@ class _Setting:
             self.processes = base // self.images if base else PROCESSES
 
     def shares(self, norm: nn.Module) -> int:
-        """Processes that share the statistics of a norm."""
+        """Return how many processes share the statistics of a norm."""
         return max(1, self.processes) if _is_sync(norm) else 1
 
 
@@ -139,7 +139,7 @@ def _frozen_start(
 def _never_filled(
     row: NormInfo, norm: nn.Module, setting: _Setting
 ) -> str | None:
-    """Running statistics at their start that training uses."""
+    """Warn of training on running statistics still at their start."""
     if not row.evaluating or not keeps_statistics(norm):
         return None
     if setting.loaded:
@@ -157,7 +157,7 @@ def _never_filled(
 def _same_statistics(
     row: NormInfo, norm: nn.Module, setting: _Setting
 ) -> str | None:
-    """Statistics of a batch of one image, mixed with the image's."""
+    """Warn of statistics of a one-image batch mixed with the image's."""
     found = statistics_of(norm)
     pair = next(
         (p for p in (('bn', 'in'), ('bw', 'iw')) if set(p) <= set(found)),
@@ -178,9 +178,7 @@ def _same_statistics(
 def _over_constrained(
     row: NormInfo, norm: nn.Module, setting: _Setting
 ) -> str | None:
-    """More equations than values, or hardly enough values, on a pooled
-    map.
-    """
+    """Warn of too few values for the constraints on a pooled map."""
     side = setting.maps.get(row.name)
     if side is None or (side == 1 and is_undefined(norm, setting.images)):
         return None  # pooling_warnings names it
@@ -196,7 +194,7 @@ def _over_constrained(
 
 
 def starved(sizes: Mapping[str, StatisticSize]) -> StatisticSize | None:
-    """The statistic that has too few values, if it alone decides.
+    """Return the statistic with too few values, if it alone decides.
 
     A covariance of few values is singular; mixed with one that is not (a
     variance, or ``iw`` of large maps) the mixture is regular.
@@ -216,7 +214,7 @@ def _is_short(size: StatisticSize) -> bool:
 
 
 def describe_starved(size: StatisticSize) -> str:
-    """What is wrong with a statistic, in the numbers of one group."""
+    """Say what is wrong with a statistic, in the numbers of one group."""
     if size.constraints > size.variables:
         return (
             f'it puts {size.constraints // size.groups:,} constraints on '
@@ -229,7 +227,7 @@ def describe_starved(size: StatisticSize) -> str:
 
 
 def remedy_of_starved(size: StatisticSize, channels: int) -> str:
-    """What would have enough values there."""
+    """Say what would have enough values there."""
     if size.name in ('gw', 'gn'):
         values = size.rows * size.values
         groups = largest_rows(values, min(size.rows, channels))
@@ -243,7 +241,7 @@ def remedy_of_starved(size: StatisticSize, channels: int) -> str:
 
 
 def _hard(row: NormInfo, norm: Any, setting: _Setting) -> str | None:
-    """A one-hot choice that no training made."""
+    """Warn of a one-hot choice that no training made."""
     learns = isinstance(norm, WhiteningNorm) and norm.has_ratios
     if not (learns and norm.spec.hard and norm.mean_weight.requires_grad):
         return None

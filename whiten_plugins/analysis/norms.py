@@ -88,7 +88,7 @@ def list_norms(model: nn.Module, cfg: Mapping | None = None) -> list[NormInfo]:
 
 
 def source_of(name: str, norm: nn.Module, cfg: Mapping) -> str:
-    """The config key that put a norm where it is.
+    """Return the config key that put a norm where it is.
 
     Args:
         name: its name in the model.
@@ -107,8 +107,11 @@ def source_of(name: str, norm: nn.Module, cfg: Mapping) -> str:
 
 
 def _innermost(name: str, cfg: Any, key: str) -> tuple[str, Any]:
-    """``key`` in the innermost config dict on the way to a module: its
-    dotted name and its value; the bare key and None where there is none.
+    """Look up ``key`` in the innermost config dict on the way to a module.
+
+    Returns:
+        tuple: Its dotted name and its value; the bare key and None where
+        there is none.
     """
     path, found = 'model', (key, None)
     for part in name.split('.'):
@@ -150,8 +153,10 @@ def _groups(norm: nn.Module, channels: int) -> tuple[int, int] | None:
 
 
 def statistics_of(norm: nn.Module) -> tuple[str, ...]:
-    """Names of the statistics that a norm normalizes by; 'gn' and 'gw' are
-    those of groups of channels, of each sample. Empty where not known.
+    """Return the names of the statistics that a norm normalizes by.
+
+    'gn' and 'gw' are those of groups of channels, of each sample. Empty
+    where not known.
     """
     if isinstance(norm, WhiteningNorm):
         return ('gw',) if norm.spec.across_groups else norm.spec.stats

@@ -17,8 +17,10 @@ from .norms import source_of
 def pooled_norms(
     model: nn.Module,
 ) -> Iterator[tuple[str, nn.Module, int]]:
-    """Norms that come after an average of the whole map in a sequence:
-    name, module, and the side of the map that is left, in elements.
+    """Yield the norms that follow an average of the whole map in a sequence.
+
+    Each comes as its name, its module, and the side of the map that is
+    left, in elements.
     """
     for prefix, sequence in model.named_modules():
         if not isinstance(sequence, nn.Sequential):
@@ -72,8 +74,10 @@ def pooling_warnings(model: nn.Module, cfg: Mapping) -> list[str]:
 
 
 def is_undefined(norm: nn.Module, images: int) -> bool:
-    """Whether a norm cannot be trained on one 1×1 map (a norm of this
-    package) or on that of each image (another one).
+    """Return whether a norm cannot be trained on 1×1 maps.
+
+    For a norm of this package that is a single map, for any other the maps
+    of all images.
     """
     if isinstance(norm, (SyncStatistics, nn.SyncBatchNorm)):
         return False

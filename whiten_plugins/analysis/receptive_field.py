@@ -54,7 +54,7 @@ class Field:
         stride: Sequence[int],
         dilation: Sequence[int],
     ) -> Field:
-        """The field after a convolution or pooling."""
+        """Return the field after a convolution or pooling."""
         return Field(
             _on_axes(
                 lambda size, jump, k, d: size + (k - 1) * d * jump,
@@ -70,13 +70,13 @@ class Field:
     def enlarge(
         self, factor: Sequence[float], taps: Sequence[int] = (1, 1)
     ) -> Field:
-        """The field after an enlargement whose pixels mix ``taps`` ones."""
+        """Return the field after an enlargement that mixes ``taps`` pixels."""
         seen = self.window(taps, (1, 1), (1, 1))
         jump = _on_axes(operator.truediv, self.jump, factor)
         return Field(seen.size, jump, self.pooled)
 
     def pool(self, what: str) -> Field:
-        """The field after a whole map ('image') or RoI was pooled."""
+        """Return the field after pooling a whole map ('image') or RoI."""
         kept = ROI if ROI in (self.pooled, what) else what
         return Field(self.size, self.jump, kept)
 
@@ -89,7 +89,7 @@ def _on_axes(
 
 
 def merge(fields: Sequence[Field]) -> Field | None:
-    """The field of what depends on all of these; None without any."""
+    """Return the field of what depends on all of these, None without any."""
     if not fields:
         return None
     pooled = {field.pooled for field in fields}
@@ -112,7 +112,7 @@ class FieldTracker(TorchDispatchMode):
         self._fields = WeakTensorKeyDictionary()
 
     def field(self, values: Any) -> Field | None:
-        """The field of a tensor, or of all tensors in a nested value."""
+        """Return the field of a tensor, or of all tensors in nested values."""
         found = (self._fields.get(tensor) for tensor in _tensors(values))
         return merge([field for field in found if field is not None])
 

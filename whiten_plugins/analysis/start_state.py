@@ -15,8 +15,9 @@ from .norms import keeps_statistics
 
 
 def statistics_at_start(norm: Any) -> bool:
-    """Whether running statistics are mean 0, variance 1 (covariance or
-    matrix: identity).
+    """Return whether running statistics are still at their start.
+
+    That is mean 0 and variance 1 (covariance or matrix: identity).
     """
     second = getattr(norm, getattr(norm, 'covariance_buffer', 'running_var'))
     start = torch.ones_like(second)
@@ -45,8 +46,10 @@ class Weights:
         self.model = cfg.get('model') or {}
 
     def fill(self, name: str, norm: nn.Module) -> bool | None:
-        """Whether a checkpoint has this norm's own state: False where there
-        is none or it is another norm's, None where that cannot be told.
+        """Return whether a checkpoint has this norm's own state.
+
+        False where there is none or it is another norm's, None where that
+        cannot be told.
 
         Args:
             name: of the norm in the model.
@@ -60,12 +63,14 @@ class Weights:
         return _holds(source, name.removeprefix(prefix), norm)
 
     def any(self, name: str) -> bool:
-        """Whether some checkpoint fills this part of the model."""
+        """Return whether some checkpoint fills this part of the model."""
         return bool(self.whole) or self._pretrained(name)[1] is not None
 
     def _pretrained(self, name: str) -> tuple[str, str | None]:
-        """The innermost ``init_cfg`` of type Pretrained, or mmseg's
-        ``pretrained``, and the prefix of the part that it fills.
+        """Return the prefix and the checkpoint of the part that holds a norm.
+
+        The part is the innermost with an ``init_cfg`` of type Pretrained, or
+        mmseg's ``pretrained``.
         """
         found: tuple[str, str | None] = ('', None)
         part: Any = self.model
@@ -97,8 +102,10 @@ def _holds(source: str, name: str, norm: nn.Module) -> bool | None:
 
 @lru_cache(8)
 def _keys(source: str) -> frozenset[str] | None:
-    """Keys of a checkpoint on this machine, None where it cannot be read;
-    who loads it will say so. A backbone's have no prefix.
+    """Return the keys of a checkpoint on this machine.
+
+    None where it cannot be read; who loads it will say so. A backbone's
+    have no prefix.
     """
     if not Path(source).is_file():
         return None

@@ -59,7 +59,7 @@ def statistic_sizes(
     map_size: Sequence[int],
     processes: int = 1,
 ) -> dict[str, StatisticSize]:
-    """The statistics that a norm would take from an input.
+    """Return the statistics that a norm would take from an input.
 
     What the input leaves undefined is absent, and so are statistics of the
     batch where the norm uses its running ones instead.
@@ -96,8 +96,10 @@ def statistic_sizes(
 
 
 def largest_rows(values: int, divides: int) -> int:
-    """The most rows of ``divides`` channels whose constraints the output of
-    one sample can satisfy, each row with its share of ``values``.
+    """Return the most rows whose constraints one sample can satisfy.
+
+    The number of rows divides the ``divides`` channels, and each row has
+    its share of ``values``.
 
     g (g + 3) / 2 <= values, the range of g in GW Table 1.
     """
