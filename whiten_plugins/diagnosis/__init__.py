@@ -1,5 +1,8 @@
-"""A doctor for norms: what each does in a network on its data, and what to
-change.
+"""Diagnose norms: what each does in a network on its data, and remedies.
+
+:func:`diagnose` measures any PyTorch network, :func:`diagnose_config` that of
+a config on its training images, and :func:`write_diagnosis` makes the table,
+``diagnosis.json`` and the page.
 
 :func:`diagnose` measures any PyTorch network, :func:`diagnose_config` that of
 a config on its training images, and :func:`write_diagnosis` makes the table,

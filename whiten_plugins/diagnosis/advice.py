@@ -22,8 +22,10 @@ SUGGESTIONS = ('correlated',)
 
 
 class _Finding(NamedTuple):
-    """What a rule found in one norm: the number, the finding in words, and
-    its remedy where it depends on the norm.
+    """What a rule found in one norm.
+
+    Holds the number, the finding in words and, where it depends on the norm,
+    the remedy.
     """
 
     number: float
@@ -79,7 +81,7 @@ def _sentence(
 
 
 def _common(names: tuple[str, ...]) -> str:
-    """The part of the network that all these are in."""
+    """Return the part of the network that contains all of these."""
     parts = [name.split('.') for name in names]
     shared = os.path.commonprefix(parts)
     return '.'.join(shared) or 'the network'

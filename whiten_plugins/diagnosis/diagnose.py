@@ -105,7 +105,7 @@ def diagnose(
 
 
 def _noting(name: str, order: list[str]) -> Callable[[nn.Module, tuple], None]:
-    """A hook that adds a name once, when its norm first runs."""
+    """Build a hook that records a name once, when its norm first runs."""
 
     def note(module: nn.Module, args: tuple) -> None:
         if name not in order:

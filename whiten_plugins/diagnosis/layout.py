@@ -1,5 +1,7 @@
-"""Any norm as one of the core's: which rows it normalizes by which
-statistics, and its input with the channels second.
+"""Describe any norm as one of the core's.
+
+Tells which rows it normalizes by which statistics, and returns its input with
+the channels second.
 """
 
 from __future__ import annotations
@@ -12,7 +14,10 @@ from ..ops import NormSpec
 
 
 def spec_of(norm: nn.Module) -> NormSpec:
-    """What tells a norm from others, in the terms of the core.
+    """Describe a norm in the terms of the core.
+
+    GN is GW without the correlations between its groups; what is not known
+    counts as LN.
 
     GN is GW without the correlations between its groups; what is not known
     counts as LN.
@@ -27,8 +32,12 @@ def spec_of(norm: nn.Module) -> NormSpec:
 
 
 def channels_second(x: Tensor, norm: nn.Module) -> Tensor:
-    """An input of a norm as a (N, C, M) view, or a copy where its strides
-    leave no view.
+    """Return the input of a norm as (N, C, M).
+
+    It is a view, or a copy where the input's strides allow no view.
+
+    torch's LayerNorm normalizes the last dimensions; where that is one, it
+    holds the channels. Layer norms of maps (N, C, H, W) keep theirs.
 
     torch's LayerNorm normalizes the last dimensions; where that is one, it
     holds the channels. Layer norms of maps (N, C, H, W) keep theirs.
@@ -45,7 +54,7 @@ def channels_second(x: Tensor, norm: nn.Module) -> Tensor:
 
 
 def map_size(x: Tensor, norm: nn.Module) -> tuple[int, ...]:
-    """The trailing sizes of an input, without the channels."""
+    """Return the trailing sizes of an input, without the channels."""
     shape = getattr(norm, 'normalized_shape', None)
     if shape and len(shape) == 1 and x.shape[-1] == shape[0]:
         return tuple(x.shape[1:-1])

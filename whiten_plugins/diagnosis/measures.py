@@ -18,9 +18,10 @@ the norm is its bias."""
 
 
 class Condition(NamedTuple):
-    r"""Condition numbers :math:`\kappa_p = \lambda_{max} / \lambda_p`, with
-    :math:`\lambda_p` the pd-th of d eigenvalues in descending order (GW
-    Fig. 2). Infinite where that one is zero.
+    r"""Condition numbers :math:`\kappa_p = \lambda_{max} / \lambda_p`.
+
+    :math:`\lambda_p` is the pd-th of d eigenvalues in descending order (GW
+    Fig. 2). The condition number is infinite where that one is zero.
 
     Attributes:
         k100: of the smallest eigenvalue.
@@ -34,15 +35,15 @@ class Condition(NamedTuple):
 def condition_numbers(
     cov: Tensor, zero: float, shares: tuple[float, ...] = (1.0, 0.9)
 ) -> Tensor:
-    """κ of covariances, for each share p of the eigenvalues.
+    """Compute κ of covariances for each share p of the eigenvalues.
 
     Args:
-        cov: (\\*, d, d).
+        cov: (..., d, d).
         zero: share of the largest eigenvalue below which one counts as 0.
         shares: p.
 
     Returns:
-        (len(shares), \\*); infinite where the eigenvalue is zero, NaN where
+        (len(shares), ...); infinite where the eigenvalue is zero, NaN where
         ``cov`` is not finite or all of it zero.
     """
     values = eigenvalues(cov)
@@ -64,7 +65,7 @@ def condition(cov: Tensor, zero: float = ZERO[torch.float64]) -> Condition:
 
 
 def rank(cov: Tensor, zero: float = ZERO[torch.float64]) -> Tensor:
-    """Eigenvalues that are not zero, of covariances (\\*, d, d)."""
+    """Count the nonzero eigenvalues of covariances (..., d, d)."""
     values = eigenvalues(cov)
     return (values > zero * values[..., -1:]).sum(-1)
 
@@ -80,8 +81,9 @@ def eigenvalues(cov: Tensor) -> Tensor:
 
 
 def correlation(cov: Tensor) -> Tensor:
-    """Correlations (d, d) of a covariance, 0 with channels that do not
-    vary.
+    """Compute the correlations (d, d) of a covariance.
+
+    Those with channels that do not vary are 0.
     """
     variance = cov.diagonal()
     scale = torch.where(variance > 0, variance.rsqrt(), 0)
@@ -89,14 +91,15 @@ def correlation(cov: Tensor) -> Tensor:
 
 
 def largest_correlation(cov: Tensor) -> float:
-    """The largest |correlation| between two channels; 0 for one channel."""
+    """Return the largest |correlation| of two channels; 0 for one channel."""
     found = correlation(cov).abs()
     return float(found.fill_diagonal_(0).max())
 
 
 def scale_spread(variance: Tensor, live: Tensor) -> float:
-    """Largest over smallest standard deviation of the live channels; NaN
-    without any.
+    """Divide the largest by the smallest standard deviation of live channels.
+
+    Return NaN if there are none.
     """
     deviations = variance[live].sqrt()
     if not len(deviations):

@@ -12,8 +12,10 @@ BLOCK = 64  # neighbouring channels, the largest group that is usual
 
 
 def choose_channels(channels: int, most: int) -> Tensor:
-    """Indices of at most ``most`` channels, in evenly spaced blocks of
-    neighbours, so that whole groups are among them.
+    """Return the indices of at most ``most`` channels.
+
+    They form evenly spaced blocks of neighbours, so that whole groups are
+    among them.
     """
     if channels <= most:
         return torch.arange(channels)
@@ -26,8 +28,9 @@ def choose_channels(channels: int, most: int) -> Tensor:
 def choose_elements(
     x: Tensor, most: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Sample and position of at most ``most`` elements of (N, C, M), all of
-    them where there are no more.
+    """Return sample and position of at most ``most`` elements of (N, C, M).
+
+    All elements are taken if there are no more.
     """
     num_samples, _, size = x.shape
     total = num_samples * size

@@ -133,8 +133,10 @@ class BatchNoise:
     def _outputs(
         self, batch: Moments, *, running: bool = False, alone: bool = False
     ) -> Tensor:
-        """F(x), (samples, C, points), with the statistics of one batch or
-        the running ones; ``alone``: with nothing but these.
+        """Compute F(x), (samples, C, points).
+
+        It uses the statistics of one batch or the running ones; with
+        ``alone``, nothing but these.
         """
         spec, active = self.spec, self._active
         if alone:
@@ -172,7 +174,7 @@ class BatchNoise:
         return float(mean_off), float((difference / size).mean())
 
     def _average_second(self, covs: Tensor, weights: Tensor) -> Tensor:
-        """The average of what the norm keeps a running average of."""
+        """Average the second moment as the norm keeps its running average."""
         if isinstance(self.norm, _BatchNorm):  # keeps unbiased variances
             counts = [n / (n - 1) for _, n in self.batches]
             weights = weights * weights.new_tensor(counts).view(-1, 1, 1, 1)
@@ -183,7 +185,7 @@ class BatchNoise:
 
 
 def _ratios(norm: nn.Module, x: Tensor) -> Parameters:
-    """The ratio logits of a norm, without weight and bias."""
+    """Return the ratio logits of a norm, without weight and bias."""
     if not isinstance(norm, WhiteningNorm):
         return Parameters(None, None, None, None)
     logits = norm._logits(x)
@@ -193,7 +195,10 @@ def _ratios(norm: nn.Module, x: Tensor) -> Parameters:
 
 
 def _running(norm: nn.Module) -> Moments | None:
-    """The running statistics as moments, or whitening matrix, in float64."""
+    """Return the running statistics in float64, None if there are none.
+
+    The second moment may be a whitening matrix.
+    """
     if isinstance(norm, WhiteningNorm):
         running = norm._running()
     elif isinstance(norm, _BatchNorm) and norm.running_mean is not None:

@@ -172,8 +172,9 @@ class NormProbe:
         return self.processes if shares else 1
 
     def _look_at_axes(self, vectors: Tensor) -> None:
-        """Compare the principal axes of four groups of 16 channels with
-        those of the last pass.
+        """Compare the principal axes with those of the last pass.
+
+        They are those of four groups of 16 channels.
         """
         rows = min(16, vectors.shape[1])
         groups = min(4, vectors.shape[1] // rows)
@@ -221,7 +222,7 @@ class NormProbe:
             x.register_hook(at_input)
 
     def finish(self) -> NormDiagnosis:
-        """What the passes showed."""
+        """Return what the passes showed."""
         variance = self._channel_moments.variance
         live = variance > self.spec.eps * DEAD_SHARE
         means, smallest = zip(*self._deviations)
@@ -300,7 +301,7 @@ def _moments(x: Tensor, spec: NormSpec) -> Moments:
 
 
 def _affine(y: Tensor, norm: nn.Module, taken: dict[str, Any]) -> Tensor:
-    """weight · y + bias, in place where no gradient is asked for."""
+    """Compute weight · y + bias, in place if no gradient is required."""
     if not taken:
         return y
     shape = tuple(getattr(norm, 'normalized_shape', ()))

@@ -113,7 +113,7 @@ def write_diagnosis(
 
 
 def check_out(out: str | Path, overwrite: bool = False) -> list[Path]:
-    """The files of a folder, seen to be free.
+    """Return the files to write in a folder after checking that they are free.
 
     Raises:
         OSError: if ``out`` is a file, or one of its files is there and not
@@ -144,7 +144,7 @@ def _device(name: str | None) -> torch.device:
 
 
 def _load(cfg: Config, checkpoint: str | Path | None) -> tuple[nn.Module, str]:
-    """The model with its weights, and where these are from."""
+    """Build the model with its weights and say where they come from."""
     checkpoint = checkpoint or cfg.get('load_from')
     if checkpoint is not None:
         return load_model(cfg, checkpoint)[0], str(checkpoint)

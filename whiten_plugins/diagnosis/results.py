@@ -19,8 +19,10 @@ FORMAT = 'whiten_plugins diagnosis 1'
 
 @dataclass
 class GroupCondition:
-    """Covariances of the norm's own groups, those that its own statistic
-    is: of each sample (IW, GW, GN), else of the batch.
+    """Condition of the covariances of the norm's own groups.
+
+    They are those that its own statistic uses: of each sample (IW, GW, GN),
+    else of the batch.
 
     Attributes:
         rows: c, rows of a group.
@@ -173,8 +175,10 @@ class Diagnosis:
     about: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of ``diagnosis.json``: see docs/guides/diagnosis.md.
-        What is not finite is None.
+        """Return the content of ``diagnosis.json``.
+
+        Its format is described in docs/guides/diagnosis.md. What is not finite
+        is None.
         """
         return _plain(
             {
@@ -217,7 +221,7 @@ def _spread(spread: Spread) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has: named tuples as dicts, None for NaN and Inf."""
+    """Convert to what JSON has: named tuples to dicts, NaN and Inf to None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if hasattr(value, '_asdict'):

@@ -67,13 +67,13 @@ def _cells(norm: NormDiagnosis) -> list[str]:
 
 
 def map_text(norm: NormDiagnosis) -> str:
-    """The sizes of the maps, as '13×20' or '13×20–50×80'."""
+    """Format the sizes of the maps, as '13×20' or '13×20–50×80'."""
     sizes = dict.fromkeys((norm.smallest_map, norm.largest_map))
     return '–'.join('×'.join(map(str, size)) or '1' for size in sizes)
 
 
 def values_text(norm: NormDiagnosis) -> str:
-    """The fewest values behind each statistic."""
+    """Format the fewest values behind each statistic."""
     return ' '.join(f'{s.name} {s.values}' for s in norm.sizes.values())
 
 

@@ -51,8 +51,10 @@ class WhatIf(NamedTuple):
 
 
 def choose_samples(x: Tensor) -> Tensor:
-    """Some samples of (N, C, M), at most 512 positions of each, in
-    float64; more samples where they are small.
+    """Select some samples of (N, C, M), in float64.
+
+    At most 512 positions of each are taken, and more samples where they are
+    small.
     """
     size = x.shape[2]
     samples = 1024 if size == 1 else 16 if size < 64 else 4
@@ -86,8 +88,10 @@ def what_if(x: Tensor, eps: float) -> list[WhatIf]:
 
 
 def _choices(x: Tensor) -> Iterator[tuple[str, int, Tensor, Moments]]:
-    """Norms and sizes that fit the layer, the channels to look at in the
-    order of their groups, and the moments that the norm whitens by.
+    """Yield the norms and group sizes that fit the layer.
+
+    With each come the channels to look at, in the order of their groups, and
+    the moments that the norm whitens by.
     """
     num_samples, channels, size = x.shape
     divisors = [d for d in range(1, 17) if channels % d == 0]
@@ -126,7 +130,7 @@ def _all_channels(x: Tensor) -> Moments:
 
 
 def _whitened(sample: Moments, centre: Tensor, W: Tensor) -> Tensor:
-    """The covariance (d, d) over all samples after whitening.
+    """Compute the covariance (d, d) over all samples after whitening.
 
     Args:
         sample: of all channels, (N, 1, d) and (N, 1, d, d).

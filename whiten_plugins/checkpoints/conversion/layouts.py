@@ -224,7 +224,10 @@ def num_instance(state: Mapping[str, Tensor], name: str) -> dict[str, int]:
 
 
 def _join(state: Mapping[str, Tensor], first: str, second: str) -> State:
-    """Join each two norms that share the channels of a layer into one.
+    """Join each pair of norms that share the channels of a layer.
+
+    A tensor that only the second norm has starts as in a new norm in the
+    channels of the first.
 
     A tensor that only the second norm has starts as in a new norm in the
     channels of the first.

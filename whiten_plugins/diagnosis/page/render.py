@@ -94,7 +94,7 @@ def _median(values: list[float]) -> float:
 
 
 def _layer(norm: NormDiagnosis) -> dict[str, Any]:
-    """What the script draws of a norm."""
+    """Collect what the script draws of a norm."""
     part, stage, label = locate(norm.name)
     noise = norm.noise
     return {
