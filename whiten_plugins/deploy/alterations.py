@@ -14,15 +14,14 @@ _HOOKS = (
 
 
 def has_hooks(module: nn.Module) -> bool:
-    """Whether hooks see or change what goes into or comes out of a
-    module.
-    """
+    """Return whether hooks see or change a module's inputs or outputs."""
     return any(getattr(module, name, None) for name in _HOOKS)
 
 
 def alteration(module: nn.Module) -> str | None:
-    """How a module was altered, in words that follow its name; None if it
-    is as its class made it.
+    """Tell how a module was altered, in words that follow its name.
+
+    Return None if it is as its class made it.
     """
     if has_hooks(module):
         return 'has hooks (pruning, for one, registers them)'

@@ -1,5 +1,6 @@
-"""Which layer's output goes into which norm, and what else sees them, found
-by running or tracing.
+"""Find which layer's output goes into which norm, and what else sees them.
+
+The network is run or traced.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def _get_attribute(module: nn.Module, target: str) -> Any:
 
 
 def _attributes(model: nn.Module) -> Iterator[Any]:
-    """What the attributes of all modules hold, apart from modules."""
+    """Yield what the attributes of all modules hold, apart from modules."""
     for module in model.modules():
         for name, value in vars(module).items():
             if name != '_modules':
@@ -183,8 +184,9 @@ def observed_dataflow(
 
 
 class _Reads(TorchDispatchMode):
-    """Sees every operator, and which modules' weights it reads outside of
-    their forward.
+    """Record the modules whose weights are read outside of their forward.
+
+    It sees every operator.
 
     Args:
         modules: whose parameters and buffers to watch.
@@ -286,7 +288,7 @@ def own_tensors(module: nn.Module) -> Iterator[Tensor]:
 
 
 def storage_of(tensor: Tensor) -> int:
-    """What tensors that share memory have in common."""
+    """Return a number that tensors that share memory have in common."""
     if tensor.layout is not torch.strided:
         return 0
     return tensor.untyped_storage()._cdata

@@ -32,7 +32,7 @@ class FixedMap(NamedTuple):
 
 @torch.no_grad()
 def fixed_map(norm: nn.Module) -> FixedMap:
-    """The affine map that a norm is in evaluation.
+    """Return the affine map that a norm is in evaluation.
 
     Args:
         norm: BatchNorm of any kind, InstanceNorm with running statistics, or
@@ -67,7 +67,10 @@ _FORWARDS = {
 
 
 def _check_forward(norm: nn.Module) -> None:
-    """A subclass may compute anything."""
+    """Raise an error if a norm may compute something of its own.
+
+    It may be altered, or of a subclass with another forward.
+    """
     altered = alteration(norm)
     if altered:
         raise FoldError(altered)
@@ -88,7 +91,10 @@ def _of_whitening_norm(norm: WhiteningNorm) -> FixedMap:
 
 @torch.no_grad()
 def running_coefficients(norm: Any, stats: tuple[str, ...]) -> Coefficients:
-    """A, b and the whitening matrix that follow from running statistics.
+    """Compute A, b and the whitening matrix from running statistics.
+
+    They are as precise as in the norm itself, so that eigenvectors have the
+    signs that they have there.
 
     As precise as in the norm itself, so that eigenvectors have the signs
     that they have there.

@@ -128,7 +128,7 @@ def _plan(
     example: Sequence[Any] | None,
     shapes: Sequence[Sequence[int]],
 ) -> FoldReport:
-    """What can be folded as the network stands."""
+    """Find what can be folded in the network as it stands."""
     names = {module: name for name, module in model.named_modules()}
     layers = {module for module in names if is_layer(module)}
     norms = [module for module in names if _is_norm(module)]
@@ -195,7 +195,7 @@ def _dataflow(
 def _layers_before(
     norm: nn.Module, flow: Dataflow, owners: Counter
 ) -> set[nn.Module]:
-    """The layers that can take a norm in.
+    """Return the layers that can absorb a norm.
 
     Args:
         norm: the norm.

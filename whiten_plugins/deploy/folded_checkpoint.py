@@ -76,7 +76,7 @@ def fold_checkpoint(
 
 
 def folded_config(cfg: Config, report: FoldReport, load_from: str) -> Config:
-    """The config of a folded model, with strings for classes.
+    """Build the config of a folded model, with strings for classes.
 
     Args:
         cfg: the config of the model that was folded, of either style.

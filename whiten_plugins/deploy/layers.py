@@ -1,6 +1,4 @@
-"""Convolutions and linear layers that take in an affine map of their
-output.
-"""
+"""Fold an affine map of its output into a convolution or linear layer."""
 
 from __future__ import annotations
 
@@ -40,8 +38,10 @@ _NAMES = {
 
 
 def is_layer(module: nn.Module) -> bool:
-    """Whether a module is a convolution or linear layer as it computes its
-    output from ``weight`` and ``bias``; a subclass may change the weight.
+    """Return whether a module is a plain convolution or linear layer.
+
+    A plain layer computes its output from ``weight`` and ``bias``; a subclass
+    may change the weight.
     """
     kind = type(module)
     name = f'{kind.__module__}.{kind.__name__}'
@@ -107,7 +107,7 @@ def folded_tensors(layer: Any, fixed: FixedMap) -> tuple[Tensor, Tensor]:
 
 
 def add_bias(layer: Any) -> nn.Parameter:
-    """The bias of a layer, of zeros if it had none."""
+    """Return the bias of a layer, after adding one of zeros if it had none."""
     if layer.bias is None:
         channels = getattr(layer, 'out_channels', None) or layer.out_features
         zeros = layer.weight.new_zeros(channels)
@@ -116,7 +116,7 @@ def add_bias(layer: Any) -> nn.Parameter:
 
 
 def _by_output(layer: Any, weight: Tensor) -> Tensor:
-    """A view of ``weight`` that counts output channels first."""
+    """Return a view of ``weight`` that counts output channels first."""
     if not isinstance(layer, _ConvTransposeNd):
         return weight
     # (groups * inputs, outputs, *kernel) with both of one group

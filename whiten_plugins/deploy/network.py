@@ -70,7 +70,7 @@ class AdaptiveAveragePool(nn.Module):
 
 
 def traceable_network(model: nn.Module) -> nn.Module:
-    """What can be exported of a model.
+    """Return the part of a model that can be exported.
 
     Args:
         model: a segmentor, of which it is all; a detector, of which it is

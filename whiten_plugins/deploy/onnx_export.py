@@ -118,9 +118,11 @@ def _check_free(file: Path, model: nn.Module, overwrite: bool) -> None:
 
 
 def _fix_matrices(network: nn.Module) -> None:
-    """Whitens by constant matrices where the norms have running covariances
-    alone: evaluation need not do so each time, and eigenvectors, which ONNX
-    has no operator for, are computed here.
+    """Replace running covariances with constant whitening matrices.
+
+    This applies to norms with running covariances alone: evaluation need not
+    compute the matrix each time, and eigenvectors, which ONNX has no operator
+    for, are computed here.
     """
     for norm in network.modules():
         if not isinstance(norm, WhiteningNorm) or norm.stats:
@@ -173,8 +175,10 @@ def _outputs(network: nn.Module, images: Tensor) -> list[Tensor]:
 
 @contextmanager
 def _resize_without_warnings() -> Iterator[None]:
-    """mmseg's ``resize`` reads sizes into Python, for a warning only; sizes
-    would be constants in the exported network.
+    """Turn off the warnings of mmseg's ``resize``.
+
+    For them alone it reads sizes into Python, and the sizes would be constants
+    in the exported network.
     """
     wrappers = sys.modules.get('mmseg.models.utils.wrappers')
     if wrappers is None:
@@ -189,8 +193,9 @@ def _resize_without_warnings() -> Iterator[None]:
 
 
 def _difference(network: nn.Module, path: Path, images: Tensor) -> float:
-    """The largest difference in onnxruntime, relative to the largest value
-    of its output.
+    """Return the largest difference between the network and onnxruntime.
+
+    It is relative to the largest value of the network's output.
     """
     import onnxruntime
 
