@@ -123,8 +123,10 @@ def batch_average(
 
 
 def training_forward(model: nn.Module) -> Callable[[Any], Any]:
-    """The forward pass of training, up to the loss, of a batch as the data
-    loader gives it; of a model that is not mmengine's, the model itself.
+    """Return the forward pass of training, up to the loss.
+
+    It takes a batch as the data loader gives it. For a model that is not
+    mmengine's, it is the model itself.
     """
     if not isinstance(model, BaseModel):
         return model

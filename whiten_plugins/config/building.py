@@ -16,8 +16,9 @@ from .norm_cfgs import NormSetting, find_norm_cfgs
 
 
 def build_model(cfg: Config) -> nn.Module:
-    """Build the model of a config, on the CPU unless under another
-    ``torch.device``; its weights are not loaded.
+    """Build the model of a config, without loading its weights.
+
+    It is built on the CPU unless under another ``torch.device``.
 
     Args:
         cfg: the whole config, which is left as it is.
@@ -74,9 +75,7 @@ def _inherited_hint(cfg: Config, setting: NormSetting, message: str) -> str:
 
 
 def _fails_with(part: dict, error: Exception) -> bool:
-    """Whether a part of the model fails in the same way when it is built
-    alone.
-    """
+    """Return whether a part of the model fails the same way built alone."""
     try:
         _build(part)
     except Exception as own:

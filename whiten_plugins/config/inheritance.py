@@ -54,7 +54,7 @@ class Inherited(NamedTuple):
 
 
 def inherited_settings(cfg: Config, setting: NormSetting) -> list[Inherited]:
-    """The settings that a norm of this package took over from a base.
+    """Return the settings that a norm of this package took from a base.
 
     Args:
         cfg: the whole config. One in the pure-Python style, or one that is
@@ -87,8 +87,9 @@ def inherited_settings(cfg: Config, setting: NormSetting) -> list[Inherited]:
 
 
 def inherited_warnings(cfg: Config) -> Iterator[str]:
-    """Say where norms are frozen, or have the groups of another norm,
-    because a base said so of another type.
+    """Warn of settings that a base made for another type of norm.
+
+    They freeze norms, or give them the groups of another norm.
 
     Args:
         cfg: the whole config.
@@ -106,7 +107,7 @@ def inherited_warnings(cfg: Config) -> Iterator[str]:
 
 
 def remedy(setting: NormSetting) -> str:
-    """What to write for a norm without inherited settings."""
+    """Say what to write for a norm without inherited settings."""
     kind = type_name(setting.cfg)
     return f"to start anew: {setting.key}=dict(_delete_=True, type='{kind}')"
 
@@ -123,7 +124,7 @@ def _is_own(cfg: Config, setting: NormSetting) -> bool:
 def _origins(
     name: str, file: str, path: str, ancestors: int
 ) -> dict[str, Origin]:
-    """The origin of every key of the dict at a path of a config file."""
+    """Return the origin of every key of a dict in a config file."""
     if Config._is_lazy_import(file):
         return {}
     merged = _lookup(Config.fromfile(file), path)

@@ -123,7 +123,7 @@ def _override(cfg: Config, options: dict[str, Any]) -> None:
 
 
 def _spread_norm_cfg(cfg: Config, before: dict | None) -> None:
-    """Replaces the copies of the top-level ``norm_cfg`` in the model."""
+    """Replace the copies of the top-level ``norm_cfg`` in the model."""
     if before is None:
         raise ConfigError(
             'norm_cfg cannot be overridden: the config has no top-level '
@@ -158,7 +158,7 @@ def _norm_settings(cfg: Config) -> dict | None:
 
 
 def _without_defaults(norm_cfg: Any) -> Any:
-    """Drops what inheriting adds without changing the norm."""
+    """Drop what inheriting adds without changing the norm."""
     if not isinstance(norm_cfg, dict):
         return norm_cfg
     return {

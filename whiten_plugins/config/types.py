@@ -11,7 +11,7 @@ TOOLKITS = ('mmdet', 'mmseg')
 
 
 def type_name(cfg: Mapping, default: str | None = None) -> str | None:
-    """The name of a config's ``type``, without scope or module.
+    """Return the name of a config's ``type``, without scope or module.
 
     Args:
         cfg: a dict that something is built from.
@@ -23,8 +23,9 @@ def type_name(cfg: Mapping, default: str | None = None) -> str | None:
 
 
 def type_path(kind: Any) -> str:
-    """The type as text that registries resolve: as it is, or the path of a
-    class.
+    """Return a type as text that registries resolve.
+
+    Text is returned as it is, a class as its path.
     """
     if isinstance(kind, str):
         return kind
@@ -32,8 +33,9 @@ def type_path(kind: Any) -> str:
 
 
 def toolkit_of(cfg: Config) -> str | None:
-    """The toolkit of a config: its scope or, where it has none, that of its
-    model; None where that is neither mmdet nor mmseg.
+    """Return the toolkit of a config, None if neither mmdet nor mmseg.
+
+    It is the config's scope or, where it has none, that of its model.
     """
     scope = cfg.get('default_scope')
     if scope is None:

@@ -1,5 +1,6 @@
-"""Small data sets of real pixels: digits made in seconds, and real pictures
-that packages ship.
+"""Small data sets of real pixels.
+
+Digits are made in seconds; real pictures are those that packages ship.
 """
 
 from .digits import CLASSES

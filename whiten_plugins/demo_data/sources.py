@@ -50,7 +50,7 @@ class Sources(NamedTuple):
 
 
 def load_sources(split: str) -> Sources:
-    """Loads the scans and the photographs of a split.
+    """Load the scans and the photographs of a split.
 
     Train and val share neither a scan nor a pixel: every fifth scan is val's,
     and so is the last third of every photograph along its longer side.

@@ -54,10 +54,13 @@ def eval_norms(module: nn.Module) -> None:
 
 
 def train(self: BaseModule, mode: bool = True) -> BaseModule:
-    """Set the mode of the module and its children; where the module has
-    ``norm_eval=True``, its norms stay in evaluation mode.
+    """Set the mode of a module and its children.
+
+    Where the module has ``norm_eval=True``, its norms stay in evaluation
+    mode.
 
     Args:
+        self: the module.
         mode: training (True) or evaluation.
     """
     super(BaseModule, self).train(mode)

@@ -248,9 +248,7 @@ class NormAwareOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 
 def install() -> None:
-    """Let every constructor derived from mmengine's default one know the
-    norms.
-    """
+    """Teach the norms to every constructor derived from mmengine's default."""
     construct = DefaultOptimWrapperConstructor.__call__
 
     @functools.wraps(construct)

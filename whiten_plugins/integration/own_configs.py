@@ -15,13 +15,13 @@ PREFIX = f'{PACKAGE.name}::'
 
 
 def configs_folder() -> Path:
-    """The folder of the configs: in the wheel, or beside the package."""
+    """Return the configs' folder, in the wheel or beside the package."""
     installed = PACKAGE / '.mim' / 'configs'
     return installed if installed.is_dir() else PACKAGE.parent / 'configs'
 
 
 def find_config(name: str) -> Path:
-    """The file of a config.
+    """Return the file of a config.
 
     Args:
         name: ``whiten_plugins::`` and its path in the folder of the configs.

@@ -22,7 +22,7 @@ _DTYPES = ('bool', 'int32', 'int64', 'float32', 'float64')
 
 
 def history_statistic(owner: object, name: str) -> Callable:
-    """The one use of ``getattr`` that is needed to unpickle a log.
+    """Stand in for the one ``getattr`` needed to unpickle a log.
 
     A :class:`HistoryBuffer` pickles its statistics as
     ``getattr(HistoryBuffer, 'mean')``. Allowing the builtin would let a
@@ -40,8 +40,9 @@ def history_statistic(owner: object, name: str) -> Callable:
 
 
 def training_globals() -> list:
-    """Classes and functions in mmengine's checkpoints, as
-    :func:`torch.serialization.add_safe_globals` takes them.
+    """Return the classes and functions in mmengine's checkpoints.
+
+    They are as :func:`torch.serialization.add_safe_globals` takes them.
     """
     rebuild_array = np.zeros(0).__reduce__()[0]
     rebuild_scalar = np.float64(0).__reduce__()[0]

@@ -2,8 +2,9 @@
 
 
 class PlacementError(ValueError):
-    """A ``whiten_at`` or ``whiten_cfg`` that cannot work, in one line that
-    begins with which of the two.
+    """A ``whiten_at`` or ``whiten_cfg`` that cannot work.
+
+    The message is one line that begins with which of the two it is.
     """
 
 

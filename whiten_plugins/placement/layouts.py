@@ -75,7 +75,7 @@ def _class(kind: type, layout: str) -> type[nn.Module]:
 
 
 def _new(kind: type, layout: str) -> nn.Module:
-    """What copying and pickling make the norm from."""
+    """Make the empty norm that copying and pickling fill."""
     made = _class(kind, layout)
     return made.__new__(made)
 

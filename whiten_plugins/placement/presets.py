@@ -42,8 +42,10 @@ from .errors import PlacementError, listed
 
 
 class Block(NamedTuple):
-    """A residual block: its stage, its place there, its number in the whole
-    network (all from 1) and its norms in order, without the shortcut's.
+    """A residual block, its position and its norms.
+
+    These are its stage, its place there, its number in the whole network
+    (all from 1) and its norms in order, without the shortcut's.
     """
 
     stage: int
@@ -53,8 +55,10 @@ class Block(NamedTuple):
 
 
 class Preset(NamedTuple):
-    """Norms of a block by position, the blocks concerned, and whether the
-    stem's last norm is one.
+    """The norms that a preset replaces.
+
+    These are the norms of a block by position, the blocks concerned, and
+    whether the stem's last norm is one.
     """
 
     positions: tuple[int, ...]
@@ -114,7 +118,7 @@ def match_preset(names: list[str], preset: str) -> set[str]:
 
 
 def residual_blocks(names: Iterable[str]) -> list[Block]:
-    """The blocks of a ResNet, told from the names of its norms.
+    """Return the blocks of a ResNet, told from the names of its norms.
 
     Args:
         names: names of all norms, in the order of the modules.

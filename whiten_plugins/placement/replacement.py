@@ -112,8 +112,10 @@ def _put(parent: Any, key: str, norm: nn.Module) -> None:
 
 
 def _match(model: nn.Module, whiten_at: str | Sequence[str]) -> dict[str, str]:
-    """Choose among the norms; presets for ResNets and ``'all'`` leave
-    LayerNorms alone where there are others.
+    """Choose among the norms.
+
+    Presets for ResNets and ``'all'`` leave LayerNorms alone where there
+    are others.
     """
     norms, lasts = channel_norms(model), layer_norms(model)
     if norms and whiten_at in (ALL, *PRESETS):

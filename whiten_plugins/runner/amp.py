@@ -30,7 +30,7 @@ class CPUAmpOptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Runs the forward pass in bfloat16 where that is safe."""
+        """Run the forward pass in bfloat16 where that is safe."""
         with ExitStack() as stack:
             stack.enter_context(super().optim_context(model))
             stack.enter_context(torch.autocast('cpu', torch.bfloat16))

@@ -17,7 +17,7 @@ from ..config.types import type_name
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Builds the runner of a config.
+    """Build the runner of a config.
 
     Args:
         cfg: The config; ``launcher`` names the job launcher.
@@ -55,7 +55,7 @@ def _check_load_from(checkpoint: str | None) -> None:
 
 
 def _use_cpu_amp(cfg: Config) -> None:
-    """Puts :class:`CPUAmpOptimWrapper` where a GPU's wrapper would fail."""
+    """Put :class:`CPUAmpOptimWrapper` where a GPU's wrapper would fail."""
     wrapper = cfg.get('optim_wrapper') or {}
     if type_name(wrapper) == 'AmpOptimWrapper':
         wrapper['type'] = 'CPUAmpOptimWrapper'
@@ -69,9 +69,9 @@ def _use_cpu_amp(cfg: Config) -> None:
 
 
 def _join_gloo(cfg: Config) -> None:
-    """Joins a gloo group: mmengine's launcher needs a GPU in every process.
+    """Join a gloo group: mmengine's launcher needs a GPU in every process.
 
-    Runner leaves a group alone that is there, and takes the wrapper's
+    Runner leaves an existing group alone, and takes the wrapper's
     ``device_ids`` from the config.
     """
     if cfg.launcher != 'pytorch':

@@ -251,5 +251,5 @@ def results_table(
 
 
 def _number(value: object) -> float:
-    """A metric as a number: mmengine's are floats, numpy's and tensors."""
+    """Convert a metric to a float: mmengine's may be numpy's or a tensor."""
     return float(value)  # type: ignore[arg-type]

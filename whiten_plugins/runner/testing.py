@@ -43,7 +43,7 @@ def enable_visualization(
 
 
 def save_predictions(cfg: Config, out: str) -> None:
-    """Saves the predictions for offline evaluation.
+    """Save the predictions for offline evaluation.
 
     Args:
         cfg: The config, changed in place.
@@ -68,7 +68,7 @@ def save_predictions(cfg: Config, out: str) -> None:
 
 
 def enable_tta(cfg: Config) -> None:
-    """Tests with augmentation, by the config's ``tta_model`` and pipeline.
+    """Test with augmentation, by the config's ``tta_model`` and pipeline.
 
     A detection config without them gets mmdet's: horizontal flips.
 
@@ -109,7 +109,7 @@ def _toolkit(cfg: Config, option: str) -> str:
 
 
 def _of_mmdet(cfg: Config, name: str) -> str:
-    """A type of mmdet's, for a config that may have no default scope."""
+    """Name a type of mmdet's in a config that may have no default scope."""
     return name if cfg.get('default_scope') else f'mmdet.{name}'
 
 

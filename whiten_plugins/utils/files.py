@@ -97,7 +97,7 @@ def check_folder(folder: Path, size: int = 0) -> None:
 
 
 def nearest_folder(path: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists.
+    """Return the folder itself, or the nearest existing one above it.
 
     Raises:
         NotADirectoryError: if there is a file in its place.
@@ -202,7 +202,7 @@ def _keep(file: Path, name: Path) -> None:
 
 
 def _about(path: Path, error: OSError) -> OSError:
-    """The error, about the path that the user named."""
+    """Restate an error for the path that the user named."""
     if error.errno is None:
         return error
     return type(error)(error.errno, os.strerror(error.errno), str(path))

@@ -12,15 +12,16 @@ _CPUINFO = Path('/proc/cpuinfo')
 
 
 def processor_name() -> str:
-    """The processor's model, as its maker calls it."""
+    """Return the processor's model, as its maker calls it."""
     for line in processor_facts('model name'):
         return line.partition(':')[2].strip()
     return platform.processor() or platform.machine()
 
 
 def processor_facts(*names: str) -> list[str]:
-    """Lines of ``/proc/cpuinfo``, each once, in order; none where there is
-    no such file.
+    """Return lines of ``/proc/cpuinfo``, each once, in order.
+
+    The list is empty where there is no such file.
 
     Args:
         names: what the lines begin with, as in ``'model name'``, ``'flags'``.

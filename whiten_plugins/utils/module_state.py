@@ -45,8 +45,10 @@ def restored_afterwards(model: nn.Module, seed: int = 0) -> Iterator[None]:
 
 
 def copy_model(model: nn.Module) -> nn.Module:
-    """Copy a model whole, also where hooks computed a weight with a gradient
-    (pruning, weight norm), which :func:`copy.deepcopy` refuses.
+    """Copy a model whole.
+
+    Weights that hooks computed with a gradient (pruning, weight norm),
+    which :func:`copy.deepcopy` refuses, are copied too.
     """
     computed = {
         id(value): value.detach().clone()

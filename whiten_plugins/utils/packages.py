@@ -80,7 +80,7 @@ def fetch(package: Package) -> Path:
 
 
 def cache_folder() -> Path:
-    """The folder in which fetched files are kept."""
+    """Return the folder in which fetched files are kept."""
     root = os.environ.get('XDG_CACHE_HOME')
     cache = Path(root) if root else Path.home() / '.cache'
     return cache / 'whiten_plugins' / 'packages'
@@ -111,7 +111,7 @@ def _download(package: Package, folder: str, file: Path) -> None:
 
 
 def _command(package: Package, folder: str) -> list[str]:
-    """What puts the file of a package into a folder, and runs none of it."""
+    """Return the command that downloads a package and runs none of it."""
     if package.registry == 'npm':
         return [
             *_found('npm'),

@@ -6,7 +6,8 @@ from importlib.resources import files
 
 
 def base_style() -> str:
-    """The style sheet that every page begins with: colours, type, header,
-    notes, tables and footer.
+    """Return the style sheet that every page begins with.
+
+    It covers colours, type, header, notes, tables and footer.
     """
     return files(__package__).joinpath('page.css').read_text('utf-8')

@@ -41,8 +41,9 @@ def make_table(
 
 
 def add_row(table: Table, *cells: object, style: str | None = None) -> None:
-    """Add a row of values as they are: names may hold brackets, which rich
-    would take for markup.
+    """Add a row of values as they are.
+
+    Names may hold brackets, which rich would take for markup.
     """
     table.add_row(
         *(c if isinstance(c, Text) else Text(str(c)) for c in cells),

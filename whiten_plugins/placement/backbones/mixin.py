@@ -54,8 +54,10 @@ class WhitenMixin(nn.Module):
         self._freeze_again()
 
     def train(self, mode: bool = True) -> WhitenMixin:
-        """Set the mode; placed norms of frozen stages stay in evaluation
-        mode, others follow ``mode`` whatever ``norm_eval`` is.
+        """Set the mode of the backbone.
+
+        Placed norms of frozen stages stay in evaluation mode, others follow
+        ``mode`` whatever ``norm_eval`` is.
         """
         super().train(mode)
         if mode:
