@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def dimensions(repeats: int, seed: int) -> list[dict[str, Any]]:
-    """ItN supplement Fig. 2: a row for each norm and dimension."""
+    """Measure ItN supplement Fig. 2, a row for each norm and dimension."""
     rows = []
     for size in DIMENSIONS:
         for name, norm in _batch_norms(size):
@@ -95,7 +95,7 @@ def dimensions(repeats: int, seed: int) -> list[dict[str, Any]]:
 
 
 def groups(repeats: int, seed: int) -> list[dict[str, Any]]:
-    """GW Fig. 2: a row for each norm, number of groups and depth."""
+    """Measure GW Fig. 2, a row for each norm, number of groups and depth."""
     rows = []
     for depth in (1, 2):
         data = [_mlp_output(depth, seed + repeat) for repeat in range(repeats)]
@@ -115,7 +115,7 @@ def groups(repeats: int, seed: int) -> list[dict[str, Any]]:
 
 
 def gaussian(size: int, examples: int, seed: int) -> Iterator[Tensor]:
-    """Batches of a Gaussian whose covariance is A Aᵀ, with A Gaussian."""
+    """Yield Gaussian batches of covariance A Aᵀ, with A Gaussian."""
     generator = torch.Generator().manual_seed(seed)
     mix = torch.randn(size, size, generator=generator, dtype=torch.float64)
     for _ in range(examples // BATCH):

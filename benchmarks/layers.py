@@ -115,7 +115,7 @@ def run(
     dtype: torch.dtype,
     repeats: int,
 ) -> dict:
-    """Measures every norm on every shape.
+    """Measure every norm on every shape.
 
     Args:
         shapes: (N, C, H, W) each.

@@ -13,14 +13,14 @@ from torch.profiler import ProfilerActivity, profile
 
 
 def step(module: nn.Module, x: Tensor, grad: Tensor) -> None:
-    """One forward and backward; gradients are dropped afterwards."""
+    """Run one forward and backward, dropping the gradients afterwards."""
     module(x).backward(grad)
     x.grad = None
     module.zero_grad(set_to_none=True)
 
 
 def saved_bytes(module: nn.Module, x: Tensor) -> int:
-    """Bytes that a forward keeps for its backward, parameters left out.
+    """Return the bytes a forward keeps for its backward, parameters aside.
 
     Storage that several saved tensors share counts once; what a custom
     Function holds outside ``save_for_backward`` counts too.
@@ -83,7 +83,7 @@ def interleaved(
     device: torch.device,
     warm_up: int = 5,
 ) -> dict[str, list[float]]:
-    """Seconds of each run, taken in turns so that all meet the same noise.
+    """Time runs in turns, in seconds, so that all meet the same noise.
 
     Args:
         runs: what to time, by name.
@@ -105,7 +105,10 @@ def interleaved(
 
 
 def compared(seconds: Mapping[str, list[float]], base: str) -> dict:
-    """Medians, and each round's ratio to ``base``: median and quartiles."""
+    """Return medians, and median and quartiles of the ratio to ``base``.
+
+    The ratio is that of each round.
+    """
     found = {}
     for name, taken in seconds.items():
         ratios = [a / b for a, b in zip(taken, seconds[base])]

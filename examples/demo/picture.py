@@ -17,7 +17,7 @@ _COLORS = colormaps['gist_rainbow'](np.linspace(0, 1, 10))[:, :3]
 
 
 def draw_predictions(samples: Sequence[DetDataSample], path: Path) -> None:
-    """Draws ground truth in the upper row and predictions in the lower.
+    """Draw ground truth in the upper row and predictions in the lower.
 
     Args:
         samples: Test results with ``gt_instances`` and ``pred_instances`` in
@@ -43,7 +43,7 @@ def draw_predictions(samples: Sequence[DetDataSample], path: Path) -> None:
 def _draw(
     axes: Axes, image: np.ndarray, masks: np.ndarray, instances: InstanceData
 ) -> None:
-    """Draws masks, boxes, digits and, where there are, scores."""
+    """Draw masks, boxes, digits and, where there are any, scores."""
     canvas = image / 255
     boxes = np.asarray(instances.bboxes.cpu())
     labels = instances.labels.tolist()

@@ -141,7 +141,7 @@ def _load(
 
 
 def _train(cfg: Config, demo: Demo, console: Console, log: Path) -> Path:
-    """Trains, or goes on, or finds the training finished."""
+    """Train, resume, or find the training finished."""
     work_dir = Path(cfg.work_dir)
     checkpoint = work_dir / f'iter_{demo.max_iters}.pth'
     with _output_to(log):

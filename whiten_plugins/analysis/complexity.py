@@ -179,7 +179,7 @@ def _num_parameters(module: nn.Module) -> int:
 def _count(
     model: nn.Module, names: Sequence[str], run: ExampleRun
 ) -> tuple[int, dict[str, int]]:
-    """Multiply-adds of a run, and of its norms by their names."""
+    """Count the multiply-adds of a run, and of its norms by name."""
     counter = FlopCounterMode(display=False, custom_mapping=_FORMULAS)
     flops = dict.fromkeys(names, 0)
     by_formula = 0  # beyond what the counter saw
@@ -213,7 +213,7 @@ def _count(
 
 
 def norm_flops(norm: WhiteningNorm, shape: Sequence[int]) -> int:
-    """Multiply-adds of a norm of this package in evaluation.
+    """Return the multiply-adds of a norm of this package in evaluation.
 
     Args:
         norm: the norm.

@@ -72,7 +72,7 @@ def collect_env() -> dict[str, str]:
 
 
 def format_env(facts: dict[str, str]) -> str:
-    """Write facts below each other, a line each."""
+    """Format facts one below the other, a line each."""
     width = max(map(len, facts))
     return '\n'.join(f'{name:<{width}}  {v}' for name, v in facts.items())
 

@@ -77,7 +77,7 @@ def run_example(
 def example_shapes(
     cfg: Config, image_size: Sequence[int] | None = None
 ) -> list[tuple[int, int, int]]:
-    """Shapes (C, H, W) of images to run the model of a config on.
+    """Return shapes (C, H, W) of images to run a config's model on.
 
     Args:
         cfg: the whole config.
@@ -95,7 +95,7 @@ def example_shapes(
 
 
 def is_detector(model: nn.Module) -> bool:
-    """Whether ``model`` is a whole detector of mmdet's."""
+    """Return whether ``model`` is a whole detector of mmdet's."""
     return _inherits(model, 'mmdet.models.detectors.base.BaseDetector')
 
 
@@ -173,7 +173,7 @@ def _metainfo(size: Sequence[int]) -> dict[str, Any]:
 
 
 def _sizes_in(cfg: Config) -> Iterator[tuple[int, int]]:
-    """Sizes (H, W) of images that a config names."""
+    """Yield the image sizes (H, W) that a config names."""
     model = cfg.get('model') or {}
     preprocessor = model.get('data_preprocessor') or {}
     named = [preprocessor.get('size'), cfg.get('crop_size')]

@@ -137,5 +137,5 @@ def _is_roi_extractor(module: nn.Module) -> bool:
 
 
 def _deforms(module: nn.Module) -> bool:
-    """Whether it is a deformable convolution."""
+    """Return whether a module is a deformable convolution."""
     return 'Deform' in type(module).__name__ and hasattr(module, 'kernel_size')

@@ -53,7 +53,7 @@ def locate(name: str) -> tuple[str, str, str]:
 
 
 def is_shortcut(name: str) -> bool:
-    """Whether a layer stands in the shortcut of a residual block."""
+    """Return whether a layer stands in the shortcut of a residual block."""
     return '.downsample.' in name
 
 

@@ -117,7 +117,7 @@ def _is_sync(norm: nn.Module) -> bool:
 def _frozen_start(
     row: NormInfo, norm: nn.Module, setting: _Setting
 ) -> str | None:
-    """Frozen before it could learn what its statistics are for."""
+    """Warn of a norm frozen before it learned to use its statistics."""
     frozen = row.trainable is False and not norm.training
     if not (isinstance(norm, WhiteningNorm) and frozen):
         return None

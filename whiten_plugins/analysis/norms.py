@@ -47,7 +47,7 @@ class NormInfo:
 
     @property
     def state(self) -> str:
-        """In words."""
+        """What trains and which statistics serve, in words."""
         words = {True: 'trainable', False: 'frozen', None: 'no parameters'}
         mode = ', running statistics' if self.evaluating else ''
         return words[self.trainable] + mode
@@ -128,7 +128,7 @@ def _innermost(name: str, cfg: Any, key: str) -> tuple[str, Any]:
 
 
 def _registered_names() -> dict[type, str]:
-    """Names of the norms in configs; the first where one has several."""
+    """Return the norms' names in configs, the first of several."""
     names: dict[type, str] = {}
     for name, item in MODELS.module_dict.items():
         names.setdefault(item, name)
@@ -170,5 +170,5 @@ def statistics_of(norm: nn.Module) -> tuple[str, ...]:
 
 
 def keeps_statistics(norm: nn.Module) -> bool:
-    """Whether a norm has running statistics."""
+    """Return whether a norm has running statistics."""
     return getattr(norm, 'running_mean', None) is not None

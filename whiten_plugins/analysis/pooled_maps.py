@@ -93,7 +93,7 @@ def _remedies(norm: nn.Module, images: int) -> list[str]:
 
 
 def _trains_on(norm: Any, images: int) -> bool:
-    """Whether a norm can be trained on that many 1×1 maps."""
+    """Return whether a norm can be trained on that many 1×1 maps."""
     norm = copy.deepcopy(norm).to_empty(device='cpu').float().train()
     if hasattr(norm, 'reset_parameters'):
         norm.reset_parameters()

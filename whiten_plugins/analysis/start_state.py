@@ -27,7 +27,7 @@ def statistics_at_start(norm: Any) -> bool:
 
 
 def ratios_at_start(norm: Any) -> bool:
-    """Whether a norm's ratio logits are all equal."""
+    """Return whether a norm's ratio logits are all equal."""
     logits = [norm.mean_weight]
     if not norm.tie_weight:
         logits.append(norm.var_weight)

@@ -112,7 +112,7 @@ def largest_rows(values: int, divides: int) -> int:
 
 
 def _rows(norm: Any) -> tuple[int, int, int]:
-    """Rows of a group, channels in a row of GN and GW, and channels."""
+    """Return rows of a group, channels in a row (GN, GW), and channels."""
     if isinstance(norm, WhiteningNorm):
         rows = norm.spec.num_rows
         return rows, norm.num_features // rows, norm.num_features

@@ -60,7 +60,7 @@ def _layers_table(fitted: Fitted) -> Table:
 
 
 def _starts(started: dict[str, str]) -> str:
-    """Tensors by how they start: 'running_cov from the variances'."""
+    """List tensors and how they start: 'running_cov from the variances'."""
     return ', '.join(f'{tensor} {how}' for tensor, how in started.items())
 
 

@@ -50,7 +50,7 @@ def _build(cfg: dict) -> nn.Module:
 def _explain(
     error: Exception, cfg: Config, settings: list[NormSetting]
 ) -> str:
-    """One line about an error, with the config key to blame for it."""
+    """Explain an error in one line, with the config key to blame."""
     message = ' '.join(str(error).split())
     for setting in settings:
         if not _fails_with(setting.owner, error):
@@ -65,7 +65,7 @@ def _explain(
 
 
 def _inherited_hint(cfg: Config, setting: NormSetting, message: str) -> str:
-    """Where what an error complains about was set for another norm."""
+    """Say where the cause of an error was set for another norm."""
     found = [
         str(inherited)
         for inherited in inherited_settings(cfg, setting)

@@ -27,7 +27,7 @@ class NormSetting(NamedTuple):
 
 
 def find_norm_cfgs(value: Any, path: str = 'model') -> Iterator[NormSetting]:
-    """Every dict below ``value`` that is a ``norm_cfg`` or ``whiten_cfg``.
+    """Yield every ``norm_cfg`` and ``whiten_cfg`` dict below ``value``.
 
     Args:
         value: a config, usually that of the model.

@@ -66,7 +66,7 @@ def digit_labels(scene: Scene) -> np.ndarray:
 
 
 def _annotation(instance: Instance) -> Annotation:
-    """Beyond COCO's keys, an annotation names its ``scan_id``."""
+    """Annotate a digit; beyond COCO's keys, name its ``scan_id``."""
     polygons = [p.round(2).astype(float) for p in outline(instance.coverage)]
     points = np.concatenate(polygons)
     left, top = points.min(0)

@@ -19,7 +19,7 @@ def write(root: Path, arguments: dict) -> None:
 
 
 def is_made(out: Path, arguments: dict) -> bool:
-    """Whether a folder holds the data set of these arguments, unchanged.
+    """Return whether a folder holds these arguments' data set, unchanged.
 
     Args:
         out: The folder.

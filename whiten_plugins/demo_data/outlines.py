@@ -7,7 +7,7 @@ TOLERANCE = 0.2  # pixels an outline may move when it is simplified
 
 
 def outline(coverage: np.ndarray) -> list[np.ndarray]:
-    """Traces where a stroke covers half a pixel.
+    """Trace where a stroke covers half a pixel.
 
     A COCO polygon cannot have a hole. The hole of a 0 is joined to the outer
     outline by a cut of no width, which both pycocotools and OpenCV fill as a

@@ -105,7 +105,7 @@ def random_crop(
 
 
 def from_masks(masks: np.ndarray, label: int = 0) -> list[Annotation]:
-    """Objects from a map of their numbers.
+    """Annotate the objects in a map of their numbers.
 
     Args:
         masks: (H, W); 0 where there is none.
@@ -137,7 +137,7 @@ def from_masks(masks: np.ndarray, label: int = 0) -> list[Annotation]:
 def from_boxes(
     boxes: np.ndarray, crop: Region, visible: float = 0.5
 ) -> list[Annotation]:
-    """Objects from boxes in a whole picture, as a crop shows them.
+    """Annotate boxes of a whole picture as a crop shows them.
 
     Args:
         boxes: left, top, right, bottom, (N, 4).

@@ -62,7 +62,7 @@ class Scene:
 def compose_scene(
     sources: Sources, size: tuple[int, int], rng: np.random.Generator
 ) -> Scene:
-    """Places two to four digits on a photograph.
+    """Place two to four digits on a photograph.
 
     A digit lies wholly inside the image and hides at most a twentieth of
     any other's stroke; one that finds no such place in 50 tries is left out.
@@ -88,7 +88,7 @@ def compose_scene(
 def _crop_photo(
     photos: list[np.ndarray], size: tuple[int, int], rng: np.random.Generator
 ) -> np.ndarray:
-    """Cuts a random crop and resizes it to the image's size, float32."""
+    """Cut a random crop and resize it to the image's size, float32."""
     photo = photos[rng.integers(len(photos))]
     height, width = size
     largest = min(photo.shape[0] / height, photo.shape[1] / width)
@@ -112,7 +112,7 @@ def _add_digit(
     sources: Sources,
     rng: np.random.Generator,
 ) -> None:
-    """Paints one more digit, and hides what lies under it."""
+    """Paint one more digit and hide what lies under it."""
     for _ in range(_TRIES):
         scan = rng.integers(len(sources.labels))
         coverage = _place(sources.scans[scan], image.shape[:2], rng)
@@ -136,7 +136,7 @@ def _add_digit(
 def _place(
     scan: np.ndarray, size: tuple[int, int], rng: np.random.Generator
 ) -> np.ndarray:
-    """Scales, tilts and moves a scan; returns the coverage of its stroke."""
+    """Scale, tilt and move a scan; return the coverage of its stroke."""
     height, width = size
     digit = min(size) * rng.uniform(*DIGIT_HEIGHT)
     cell = digit / _SCAN_CELLS
@@ -156,7 +156,7 @@ def _place(
 
 
 def _fits(coverage: np.ndarray, instances: list[Instance]) -> bool:
-    """Whether a stroke is inside the image and leaves others visible."""
+    """Return whether a stroke is in the image and leaves others visible."""
     frame = np.ones(coverage.shape, bool)
     frame[1:-1, 1:-1] = False
     if coverage[frame].any():
@@ -171,7 +171,7 @@ def _fits(coverage: np.ndarray, instances: list[Instance]) -> bool:
 def _paint(
     image: np.ndarray, coverage: np.ndarray, rng: np.random.Generator
 ) -> None:
-    """Paints a stroke in a bright pastel."""
+    """Paint a stroke in a bright pastel."""
     hue = rng.uniform(0, 360)
     hsv = np.float32([hue, rng.uniform(*SATURATION), rng.uniform(*BRIGHTNESS)])
     colour = cv2.cvtColor(hsv[None, None], cv2.COLOR_HSV2RGB)[0, 0] * 255
@@ -179,7 +179,7 @@ def _paint(
 
 
 def _drop_specks(coverage: np.ndarray) -> None:
-    """Uncovers visible parts too small to annotate, in place."""
+    """Uncover visible parts too small to annotate, in place."""
     visible = (coverage > 0.5).astype(np.uint8)
     _, parts, stats, _ = cv2.connectedComponentsWithStats(
         visible, connectivity=4

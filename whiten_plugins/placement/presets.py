@@ -95,7 +95,7 @@ _BLOCK_NORM = re.compile(r'layer\d+\.\d+\.[^.\d]+(\d+)$')
 
 
 def match_preset(names: list[str], preset: str) -> set[str]:
-    """Names of the stem's last norm and of the blocks' norms."""
+    """Return the names of the stem's last norm and of the blocks' norms."""
     blocks = residual_blocks(names)
     first = next((i for i, name in enumerate(names) if _BLOCK.match(name)), 0)
     if not blocks or not first or not all(map(_BLOCK.match, names[first:])):

@@ -43,7 +43,7 @@ class CPUAmpOptimWrapper(OptimWrapper):
 
 
 def _float32_wrapper(module: nn.Module) -> Callable | None:
-    """How a module's forward is kept in float32, or None where it is not."""
+    """Return the wrapper that keeps a module's forward in float32, if any."""
     bases = {base.__name__ for base in type(module).__mro__}
     if bases & {'BaseDenseHead'}:
         return _float32_outputs

@@ -7,7 +7,7 @@ from ..config.types import type_name
 
 
 def enable_amp(cfg: Config) -> None:
-    """Switches on mixed precision: ``AmpOptimWrapper``, dynamic loss scale.
+    """Switch on mixed precision: ``AmpOptimWrapper``, dynamic loss scale.
 
     Raises:
         ConfigError: If the config has none, or an optimizer wrapper of
@@ -27,7 +27,7 @@ def enable_amp(cfg: Config) -> None:
 
 
 def enable_auto_scale_lr(cfg: Config) -> None:
-    """Scales the learning rate with the batch size.
+    """Scale the learning rate with the batch size.
 
     Raises:
         ConfigError: If the config does not say for which batch size its
@@ -41,7 +41,7 @@ def enable_auto_scale_lr(cfg: Config) -> None:
 
 
 def set_resume(cfg: Config, resume: str | None) -> None:
-    """Continues a run.
+    """Resume a run.
 
     Args:
         cfg: The config, changed in place.

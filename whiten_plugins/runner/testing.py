@@ -13,7 +13,7 @@ from ..config.types import toolkit_of, type_name
 def enable_visualization(
     cfg: Config, show: bool, show_dir: str | None, wait_time: float
 ) -> None:
-    """Draws the predictions on every test image.
+    """Draw the predictions on every test image.
 
     Args:
         cfg: The config, changed in place.

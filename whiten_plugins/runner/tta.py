@@ -60,7 +60,7 @@ class InstanceTTAModel(DetTTAModel):
 
 
 def merge_masks(views: Sequence[Tensor], metas: Sequence[dict]) -> Tensor:
-    """Masks of all views as they are in the image.
+    """Return the masks of all views as they lie in the image.
 
     Args:
         views: for each view (n, H, W).

@@ -34,7 +34,7 @@ def processor_facts(*names: str) -> list[str]:
 
 
 def describe_machine(device: torch.device) -> dict[str, str]:
-    """Chip, versions and date, to stand beside every measured figure."""
+    """Return chip, versions and date, to go with every measured figure."""
     if device.type == 'cuda':
         chip = torch.cuda.get_device_name(device)
     else:

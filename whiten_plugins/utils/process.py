@@ -18,7 +18,7 @@ INTERRUPTED = 130
 
 
 def is_command(package: str) -> bool:
-    """Whether this process is the command of a package.
+    """Return whether this process is the command of a package.
 
     Args:
         package: its name; the command is ``python -m`` this, or a script of
@@ -72,7 +72,7 @@ def termination_unwinds() -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """Say an error in one line of bounded length."""
+    """Describe an error in one line of bounded length."""
     if isinstance(error, OSError) and error.strerror and error.filename:
         message = f'{error.filename}: {error.strerror}'
     else:

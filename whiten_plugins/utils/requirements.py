@@ -58,7 +58,7 @@ def _is_installed(name: str) -> bool:
 
 
 def _environment() -> str:
-    """In a checkout: the Python that has everything."""
+    """In a checkout, name the Python that has everything."""
     python = CHECKOUT / '.venv' / 'bin' / 'python'
     if (CHECKOUT / 'pyproject.toml').is_file() and not _same(python):
         return f' (`make env` makes {python}, which has)'
