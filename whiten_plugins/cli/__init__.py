@@ -36,6 +36,7 @@ COMMANDS = {
     'onnx': 'write the network of a checkpoint as an ONNX file',
     'flops': 'count multiply-adds and parameters of a model and its norms',
     'demo-data': 'make a small data set',
+    'env': 'print what a report of a problem needs',
 }
 BAD_INPUT = (ValueError, OSError)
 
