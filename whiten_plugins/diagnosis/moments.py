@@ -75,7 +75,7 @@ class JointMoments:
 
     def add(self, vectors: Tensor) -> None:
         """Add vectors (n, d) in float64."""
-        finite = vectors.isfinite().all(-1)
+        finite = vectors.sum(-1).isfinite()
         if not finite.all():
             self.skipped += int((~finite).sum())
             vectors = vectors[finite]

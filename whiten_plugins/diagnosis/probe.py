@@ -178,9 +178,9 @@ class NormProbe:
         """
         rows = min(16, vectors.shape[1])
         groups = min(4, vectors.shape[1] // rows)
-        if len(vectors) <= rows or not vectors.isfinite().all():
+        vectors = vectors[:512, : groups * rows]
+        if len(vectors) <= rows or not vectors.sum().isfinite():
             return
-        vectors = vectors[:, : groups * rows]
         centred = vectors - vectors.mean(0)
         blocks = centred.unflatten(1, (groups, rows)).permute(1, 2, 0)
         blocks = blocks @ blocks.mT / len(vectors)

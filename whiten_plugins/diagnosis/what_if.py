@@ -71,8 +71,9 @@ def what_if(x: Tensor, eps: float) -> list[WhatIf]:
     """
     found: list[tuple[str, int, int]] = []
     covs: list[Tensor] = []
+    known: dict[tuple[int, ...], Moments] = {}
     for norm, size, channels, statistics in _choices(x):
-        sample = _all_channels(x[:, channels])
+        sample = _all_channels(x, channels, known)
         eye = torch.eye(size, dtype=x.dtype, device=x.device)
         S = statistics.cov + eps * eye
         if norm == 'BW':
@@ -124,9 +125,23 @@ def _slots(channels: int, rows: int) -> Tensor:
     return (slots.unsqueeze(1) + torch.arange(rows) * width).flatten()
 
 
-def _all_channels(x: Tensor) -> Moments:
-    """Mean and covariance of all channels in each sample, as one group."""
-    return moments(x.unsqueeze(1))
+def _all_channels(
+    x: Tensor, channels: Tensor, known: dict[tuple[int, ...], Moments]
+) -> Moments:
+    """Mean and covariance of these channels in each sample, as one group.
+
+    Args:
+        x: (N, C, M).
+        channels: in the order that is wanted.
+        known: moments by their sorted channels, added to.
+    """
+    order = channels.argsort()
+    key = tuple(channels[order].tolist())
+    if key not in known:
+        known[key] = moments(x[:, channels[order]].unsqueeze(1))
+    mean, cov = known[key]
+    place = order.argsort()
+    return Moments(mean[..., place], cov[..., place, :][..., place])
 
 
 def _whitened(sample: Moments, centre: Tensor, W: Tensor) -> Tensor:
