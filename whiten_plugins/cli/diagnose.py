@@ -22,10 +22,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--batches',
         type=int,
-        default=10,
+        default=20,
         metavar='N',
         help='mini-batches to look at, of the size of the training '
-        '(default: 10)',
+        '(default: 20)',
     )
     parser.add_argument(
         '--device',

@@ -36,7 +36,7 @@ def diagnose_config(
     cfg: Config,
     checkpoint: str | Path | None = None,
     *,
-    num_batches: int = 10,
+    num_batches: int = 20,
     device: str | None = None,
     backward: bool = False,
     seed: int = 0,
