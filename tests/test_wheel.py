@@ -59,8 +59,10 @@ model = whiten_plugins.build_model(whiten_plugins.load_config(small))
 torch.save({'state_dict': model.state_dict()}, 'a.pth')
 run('harden', 'a.pth', '--out', 'b.pth')
 run('ratios', 'a.pth', 'b.pth', '--out', 'report')
-run('fold', small, 'a.pth', '--out', 'c.pth', '--cfg-options',
-    'norm_cfg.type=SW')
+itn = whiten_plugins.load_config(small, {'norm_cfg.type': 'ItN'})
+torch.save(whiten_plugins.build_model(itn).state_dict(), 'itn.pth')
+run('fold', small, 'itn.pth', '--out', 'c.pth', '--cfg-options',
+    'norm_cfg.type=ItN')
 """
 
 

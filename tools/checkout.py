@@ -1,5 +1,7 @@
 """Run what is in this checkout: the package's commands, and what needs more.
 
+In the wheel, where the tools lie in the package's `.mim`, its commands.
+
 Any Python can run it, also one that lacks what the package needs, which is
 told so in one line.
 """
@@ -9,6 +11,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+IS_CHECKOUT = (ROOT / 'whiten_plugins').is_dir()
+PACKAGE = ROOT / 'whiten_plugins' if IS_CHECKOUT else ROOT.parent
 
 
 def prepare():
@@ -17,10 +21,10 @@ def prepare():
     Comes before the first import of torch. Without torch or mmengine the
     process ends with exit code 2.
     """
-    # First, for another version may be installed.
-    sys.path.insert(0, str(ROOT))
+    if IS_CHECKOUT:  # first, for another version may be installed
+        sys.path.insert(0, str(ROOT))
     # Importing the package loads torch, which comes too late for this.
-    process = runpy.run_path(str(ROOT / 'whiten_plugins/utils/process.py'))
+    process = runpy.run_path(str(PACKAGE / 'utils' / 'process.py'))
     process['prepare_environment']()
     try:
         import whiten_plugins  # noqa: F401

@@ -17,7 +17,7 @@ from .average import batch_average, running_buffers
 from .data import check_num_images, sample_loader
 
 
-@HOOKS.register_module()
+@HOOKS.register_module(force=True)
 class BatchAverageHook(Hook):
     """Replace the running statistics by their batch average.
 

@@ -10,7 +10,7 @@ from torch import nn
 from .fold import remove_norms
 
 
-@MODELS.register_module(name='FoldedModel')
+@MODELS.register_module(name='FoldedModel', force=True)
 def build_folded_model(
     folded_type: str, folded_norms: Mapping[str, Sequence[str]], **cfg
 ) -> nn.Module:

@@ -13,18 +13,42 @@ _PACKAGE = __name__.partition('.')[0]
 _REGISTERED = {
     'mmengine': ('norms', 'integration.labels'),
     'mmengine.optim': ('integration.optimizer',),
-    'mmengine.runner': (
-        'ratios.hook',
-        'calibration.hook',
-        'deploy.folded_model',
-    ),
 }
-# Those of the above that a registry may be asked for before anything else.
-_LOCATIONS = (
-    (HOOKS, 'ratios.hook'),
-    (HOOKS, 'calibration.hook'),
-    (MODELS, 'deploy.folded_model'),
+# What needs the runner, by name: imported when a registry is asked for it.
+_ON_DEMAND = (
+    (
+        HOOKS,
+        {
+            'RatioHook': 'ratios.hook',
+            'BatchAverageHook': 'calibration.hook',
+        },
+    ),
+    (MODELS, {'FoldedModel': 'deploy.folded_model'}),
 )
+
+
+class ModulesOnDemand(dict):
+    """The modules of a registry, some of which are imported when asked for.
+
+    ``Registry(locations=...)`` would not do: the toolkits' registries look
+    into mmengine's without letting it import its locations.
+
+    Args:
+        modules: what is registered, by name.
+        sources: the module that registers another one, by the name of it,
+            with ``force=True``, for the name counts as taken.
+    """
+
+    def __init__(self, modules: dict, sources: dict[str, str]) -> None:
+        super().__init__(modules)
+        self._sources = sources
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name in self._sources
+
+    def __missing__(self, name: str) -> object:
+        import_module(self._sources[name])
+        return super().__getitem__(name)
 
 
 def add_location(toolkit: str, registry_name: str, location: str) -> None:
@@ -55,18 +79,14 @@ def _add(registry: Registry, module: str) -> None:
 
 
 def register_own() -> None:
-    """Make the norms, hooks and so on known to mmengine's registries.
-
-    The toolkits' registries look into mmengine's without letting it import
-    its locations. Whatever builds hooks or whole models has imported the
-    runner, though.
-    """
+    """Make the norms, hooks and so on known to mmengine's registries."""
     for made_from, modules in _REGISTERED.items():
         for module in modules:
             name = f'{_PACKAGE}.{module}'
             on_import(made_from, partial(import_module, name))
-    for registry, module in _LOCATIONS:
-        _add(registry, f'{_PACKAGE}.{module}')
+    for registry, names in _ON_DEMAND:
+        sources = {name: f'{_PACKAGE}.{m}' for name, m in names.items()}
+        registry._module_dict = ModulesOnDemand(registry._module_dict, sources)
 
 
 def register_backbones(toolkit: str) -> None:

@@ -30,7 +30,7 @@ from .layers import LayerRatios
 from .summary import MOMENTS, averages_by_part
 
 
-@HOOKS.register_module()
+@HOOKS.register_module(force=True)
 class RatioHook(Hook):
     """Follows the importance ratios of layers through a training.
 
