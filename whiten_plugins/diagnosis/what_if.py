@@ -57,7 +57,7 @@ def choose_samples(x: Tensor) -> Tensor:
     small.
     """
     size = x.shape[2]
-    samples = 1024 if size == 1 else 16 if size < 64 else 4
+    samples = 256 if size == 1 else 16 if size < 64 else 4
     steps = torch.linspace(0, size - 1, min(size, MOST_POSITIONS)).long()
     return x[:samples, :, steps.to(x.device)].double()
 
@@ -159,7 +159,9 @@ def _whitened(sample: Moments, centre: Tensor, W: Tensor) -> Tensor:
     def apply(v: Tensor) -> Tensor:  # W v, (N, d, k)
         return (W @ v.unflatten(1, (-1, rows))).flatten(1, 2)
 
-    inside = apply(apply(cov).mT).mean(0)
+    inside = torch.zeros_like(cov[0])
+    if cov.any():  # more than one element a sample
+        inside = apply(apply(cov).mT).mean(0)
     offset = mean.unflatten(1, (-1, rows)) - centre
     offset = (W @ offset.unsqueeze(-1)).flatten(1)
     offset = offset - offset.mean(0)
