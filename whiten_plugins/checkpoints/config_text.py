@@ -92,7 +92,10 @@ def norms_of(
 
 
 def _literal(node: ast.expr) -> Any:
-    """Nested dicts, tuples and constants; None for anything else."""
+    """Evaluate nested dicts, lists, tuples and constants.
+
+    Lists become tuples, and anything else None.
+    """
     if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'dict':
         return {item.arg: _literal(item.value) for item in node.keywords}
     if isinstance(node, ast.Dict):

@@ -52,7 +52,7 @@ def cached_file(url: str) -> Path:
 
 
 def check_reachable(url: str) -> None:
-    """See that a file is in the cache, or that its server answers.
+    """Check that a file is in the cache, or that its server answers.
 
     Raises:
         OSError: if neither is so.

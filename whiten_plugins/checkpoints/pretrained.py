@@ -14,7 +14,7 @@ from .reading import CheckpointError
 
 
 def check_pretrained(cfg: Config) -> None:
-    """See that all weights which a model starts from can be had.
+    """Check that all weights that a model starts from are available.
 
     mmengine looks for them after the data sets and the model are built. Where
     a server keeps them, this one asks whether it answers; what is in torch's

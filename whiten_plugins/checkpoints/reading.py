@@ -142,7 +142,7 @@ def load_checkpoint(
 
 
 def _has_weights(value: object) -> bool:
-    """Whether a value is a state dict; an optimizer's state is none."""
+    """Return whether a value is a state dict; an optimizer's state is not."""
     return isinstance(value, Mapping) and any(
         isinstance(key, str) and isinstance(item, Tensor)
         for key, item in value.items()

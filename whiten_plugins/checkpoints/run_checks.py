@@ -20,7 +20,7 @@ _NEEDED = {
 
 
 def check_run(cfg: Config, task: str) -> None:
-    """See that a run has all it needs.
+    """Check that a run has all it needs.
 
     Args:
         cfg: the whole config. Where it resumes from the latest checkpoint,
@@ -80,7 +80,7 @@ def latest_checkpoint(work_dir: str | Path) -> str | None:
 
 
 def check_fits(model: nn.Module, checkpoint: str) -> None:
-    """See that a checkpoint has something for a model.
+    """Check that a checkpoint has something for a model.
 
     mmengine loads what fits and logs the rest: what is of another network
     would be tested with random weights.

@@ -278,7 +278,7 @@ class _Observer(_Reads):
 
 
 def own_tensors(module: nn.Module) -> Iterator[Tensor]:
-    """Parameters and buffers of a module itself."""
+    """Yield the parameters and buffers of a module itself."""
     for tensor in (
         *module.parameters(recurse=False),
         *module.buffers(recurse=False),

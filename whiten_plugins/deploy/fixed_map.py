@@ -118,7 +118,7 @@ def running_coefficients(norm: Any, stats: tuple[str, ...]) -> Coefficients:
 
 
 def _used_stats(norm: WhiteningNorm) -> tuple[str, ...]:
-    """Those of the norm's statistics that its ratios let through.
+    """Return those of the norm's statistics that its ratios let through.
 
     Ratios are exactly 0 where the norm is hard, and where its logits are so
     far apart that their softmax is, as in a hardened checkpoint.

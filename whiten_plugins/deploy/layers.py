@@ -94,7 +94,7 @@ def fold_into(layer: Any, fixed: FixedMap) -> None:
 
 @torch.no_grad()
 def folded_tensors(layer: Any, fixed: FixedMap) -> tuple[Tensor, Tensor]:
-    """Weight and bias of :func:`fold_into`, in float64."""
+    """Return the weight and bias of :func:`fold_into`, in float64."""
     weight = layer.weight.to(torch.float64, copy=True)
     rows = _by_output(layer, weight)
     blocks = rows.reshape(*fixed.b.shape, -1)

@@ -34,7 +34,7 @@ class _Finding(NamedTuple):
 
 
 def advise(norms: Iterable[NormDiagnosis]) -> list[Advice]:
-    """Hold every norm against every limit.
+    """Check every norm against every limit.
 
     Norms of one type in the same part and stage of the network share a
     sentence, which has the number of the worst of them.
@@ -267,7 +267,7 @@ def _correlated(norm: NormDiagnosis) -> _Finding | None:
 
 
 def _is_stable(choice: WhatIf, norm: NormDiagnosis) -> bool:
-    """Whether whitening has the values that it needs here."""
+    """Return whether whitening has the values that it needs here."""
     values = math.prod(norm.smallest_map)
     if choice.norm == 'BW':
         values *= norm.samples

@@ -26,7 +26,7 @@ class GroupConditions:
         self._rank = spec.num_rows
 
     def add(self, sample: Moments, batch: Moments) -> None:
-        """Look at the groups of a pass."""
+        """Measure the groups of a pass."""
         if self.spec.num_rows == 1 or len(self._kappas) == MOST_PASSES:
             return
         cov = batch.cov if self.spec.uses_batch else sample.cov[:MOST_SAMPLES]
@@ -35,7 +35,7 @@ class GroupConditions:
         self._rank = min(self._rank, int(rank(cov, zero).min()))
 
     def summary(self) -> GroupCondition | None:
-        """Over all passes; None where groups are single channels."""
+        """Summarize all passes; None if groups are single channels."""
         if not self._kappas:
             return None
         kappas = torch.cat(self._kappas, 1).cpu()

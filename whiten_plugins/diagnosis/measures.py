@@ -60,7 +60,7 @@ def condition_numbers(
 
 
 def condition(cov: Tensor, zero: float = ZERO[torch.float64]) -> Condition:
-    """:class:`Condition` of one covariance (d, d)."""
+    """Compute the :class:`Condition` of one covariance (d, d)."""
     return Condition(*condition_numbers(cov, zero).tolist())
 
 
@@ -71,7 +71,10 @@ def rank(cov: Tensor, zero: float = ZERO[torch.float64]) -> Tensor:
 
 
 def eigenvalues(cov: Tensor) -> Tensor:
-    """In ascending order, in float64; NaN where ``cov`` is not finite."""
+    """Compute eigenvalues in ascending order, in float64.
+
+    They are NaN where ``cov`` is not finite.
+    """
     cov = cov.double()
     finite = cov.isfinite().all(-1).all(-1)
     eye = torch.eye(cov.shape[-1], dtype=cov.dtype, device=cov.device)
@@ -108,7 +111,7 @@ def scale_spread(variance: Tensor, live: Tensor) -> float:
 
 
 def axis_swaps(before: Tensor, after: Tensor) -> float:
-    r"""Share of principal axes that change places between two batches.
+    r"""Return the share of principal axes that swap between two batches.
 
     Axes are the eigenvectors by falling eigenvalue. One has changed places
     where another of the second batch is nearer to it than that of the same

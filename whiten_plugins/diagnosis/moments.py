@@ -45,7 +45,7 @@ def choose_elements(
 def take(
     x: Tensor, elements: tuple[Tensor, Tensor], channels: Tensor
 ) -> Tensor:
-    """Those elements of (N, C, M) as float64 (elements, channels)."""
+    """Take elements of (N, C, M), as float64 (elements, channels)."""
     samples, positions = elements
     taken = x[samples, :, positions]
     if len(channels) < x.shape[1]:

@@ -78,7 +78,7 @@ class BatchNoise:
         self._sample: Moments | None = None
 
     def add(self, x: Tensor, sample: Moments, batch: Moments) -> None:
-        """Take note of a batch.
+        """Record a batch.
 
         Args:
             x: its elements, (N, C, M).
@@ -93,7 +93,7 @@ class BatchNoise:
             self._choose(x, sample)
 
     def _choose(self, x: Tensor, sample: Moments) -> None:
-        """Elements of the first batch, with the moments of their samples."""
+        """Choose elements of the first batch and their samples' moments."""
         num_samples, channels, size = x.shape
         undefined = {'in': size < 2, 'iw': size < 2, 'ln': channels * size < 2}
         self._active = tuple(
@@ -110,7 +110,7 @@ class BatchNoise:
             self._sample = _double(Moments(*(v[:chosen] for v in sample)))
 
     def measure(self) -> Disturbance:
-        """Try all batches on the elements."""
+        """Measure how the output for the elements depends on the batch."""
         if not self._active:
             return Disturbance(math.nan, math.nan, math.nan)
         by_batch = torch.stack(
@@ -154,7 +154,7 @@ class BatchNoise:
         return (A @ rows + b.unsqueeze(-1)).flatten(1, 2)
 
     def _running_off(self) -> tuple[float, float]:
-        """How far the running statistics are from the average batch."""
+        """Measure the distance of running statistics to the average batch."""
         counts = torch.tensor([float(n) for _, n in self.batches])
         weights = (counts / counts.sum()).double()
         means = torch.cat([b.mean for b, _ in self.batches])

@@ -153,7 +153,7 @@ class NormProbe:
         return elements
 
     def _count(self, x: Tensor, size: tuple[int, ...]) -> None:
-        """Note sizes; those of the smallest input are kept."""
+        """Record sizes, keeping those of the smallest input."""
         samples = len(x)
         self.samples = min(samples, self.samples) if self.passes else samples
         self.passes += 1
@@ -318,7 +318,10 @@ def _affine(y: Tensor, norm: nn.Module, taken: dict[str, Any]) -> Tensor:
 
 
 def _picture(values: Tensor) -> Tensor:
-    """At most 64 × 64, each the strongest of its block."""
+    """Reduce a matrix to at most 64 × 64.
+
+    Each value is the strongest of its block.
+    """
     values = values.float().cpu()
     size = len(values)
     if size <= 64:

@@ -78,7 +78,7 @@ def values_text(norm: NormDiagnosis) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits, '∞' and '' for what is not a number."""
+    """Format to three digits, '∞', or '' for NaN."""
     if math.isnan(value):
         return ''
     if math.isinf(value):

@@ -63,7 +63,7 @@ def choose_samples(x: Tensor) -> Tensor:
 
 
 def what_if(x: Tensor, eps: float) -> list[WhatIf]:
-    """Whiten activations (N, C, M) in all ways.
+    """Whiten activations (N, C, M) in every way that fits them.
 
     Args:
         x: activations before the norm, in float64.
@@ -111,14 +111,14 @@ def _choices(x: Tensor) -> Iterator[tuple[str, int, Tensor, Moments]]:
 
 
 def _groups(channels: int, group: int) -> Tensor:
-    """Neighbouring channels of whole groups."""
+    """Return neighbouring channels that form whole groups."""
     if BLOCK % group == 0:
         return choose_channels(channels, MOST_CHANNELS)
     return torch.arange(min(channels, MOST_CHANNELS // group * group))
 
 
 def _slots(channels: int, rows: int) -> Tensor:
-    """Channels of some slots, every row of GW in each."""
+    """Return the channels of some slots, with every row of GW in each."""
     width = channels // rows
     count = max(1, min(width, MOST_CHANNELS // rows))
     slots = torch.linspace(0, width - 1, count).long()
@@ -128,7 +128,9 @@ def _slots(channels: int, rows: int) -> Tensor:
 def _all_channels(
     x: Tensor, channels: Tensor, known: dict[tuple[int, ...], Moments]
 ) -> Moments:
-    """Mean and covariance of these channels in each sample, as one group.
+    """Compute mean and covariance of these channels in each sample.
+
+    All of them count as one group.
 
     Args:
         x: (N, C, M).
@@ -169,7 +171,7 @@ def _whitened(sample: Moments, centre: Tensor, W: Tensor) -> Tensor:
 
 
 def _conditions(covs: list[Tensor]) -> list[list[float]]:
-    """κ of all, in one call for each number of channels."""
+    """Compute κ of all, in one call for each number of channels."""
     found: dict[int, list[float]] = {}
     by_size: dict[int, list[int]] = {}
     for index, cov in enumerate(covs):

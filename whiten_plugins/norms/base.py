@@ -183,7 +183,7 @@ class WhiteningNorm(nn.Module):
         return self.momentum
 
     def _logits(self, input: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Ratio logits of the means and of the covariances."""
+        """Return the ratio logits of the means and of the covariances."""
         if self.tie_weight:
             return self.mean_weight, self.mean_weight
         return self.mean_weight, self.var_weight
@@ -239,7 +239,7 @@ class WhiteningNorm(nn.Module):
         )
 
     def _shown_arguments(self) -> dict[str, Any]:
-        """Arguments besides the number of channels, for the ``repr``."""
+        """Return the arguments that ``repr`` shows after the channels."""
         shown: dict[str, Any] = {'eps': self.eps}
         if self.spec.uses_batch:
             shown['momentum'] = self.momentum

@@ -64,7 +64,7 @@ def _from_variance(spec: NormSpec, variance: Tensor) -> Tensor:
 
 
 def _start_logits(logits: Tensor, device: torch.device) -> Tensor:
-    """Those that the norm has; equal ones where it has no storage yet."""
+    """Return the norm's logits, or equal ones if it has no storage yet."""
     if logits.is_meta:
         return torch.ones(logits.shape, dtype=logits.dtype, device=device)
     return logits.detach()

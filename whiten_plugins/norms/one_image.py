@@ -20,7 +20,7 @@ _warned: WeakSet[nn.Module] = WeakSet()
 
 
 def warn_of_one_image(norm: WhiteningNorm, input: Tensor) -> None:
-    """Warn, once a network, that a batch of one image teaches no ratios.
+    """Warn, once per network, that a batch of one image teaches no ratios.
 
     ``bn`` of one image is its ``in``, and ``bw`` its ``iw``: the two logits
     receive the same gradient, and evaluation then replaces one of them by

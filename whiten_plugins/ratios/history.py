@@ -180,7 +180,11 @@ def _go_on(
     iteration: int,
     header: dict[str, Any],
 ) -> bool:
-    """Drop what is after an iteration, if the history is of these layers."""
+    """Drop what follows an iteration so that the history can continue.
+
+    Return False and leave the file alone if it is not a history of these
+    layers.
+    """
     try:
         history = read_history(path)
     except ValueError:
@@ -196,7 +200,7 @@ def _go_on(
 
 
 def _free_name(path: Path) -> Path:
-    """``ratio_history.1.jsonl``, or the first number that is not taken."""
+    """Return ``ratio_history.1.jsonl``, or the first number not taken."""
     for number in count(1):
         name = path.with_name(f'{path.stem}.{number}{path.suffix}')
         if not os.path.lexists(name):

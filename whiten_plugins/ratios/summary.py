@@ -81,7 +81,7 @@ def by_receptive_field(layers: Iterable[LayerRatios]) -> Groups:
 
 
 def divergence(layer: LayerRatios) -> float:
-    """How far apart a layer's mean and variance ratios p, q are.
+    """Measure how far apart a layer's mean and variance ratios p, q are.
 
     The symmetric Kullback-Leibler divergence KL(p‖q) + KL(q‖p) =
     sum_k (p_k - q_k) (ln p_k - ln q_k) of SN section 4.1.4: 0 for equal
@@ -163,7 +163,7 @@ class Change:
         return max(stats, key=lambda stat: abs(self.difference(stat)))
 
     def difference(self, stat: str) -> float:
-        """Ratio after minus before; a statistic not mixed counts as 0."""
+        """Return ratio after minus before; one that is not mixed is 0."""
         return self.after.get(stat, 0.0) - self.before.get(stat, 0.0)
 
 

@@ -99,7 +99,7 @@ def _contradicts(
     others: Sequence[Snapshot],
     history: RatioHistory | None,
 ) -> bool:
-    """Whether a checkpoint is of another training than the latest one."""
+    """Return whether a checkpoint is not of the latest training."""
     latest = max(
         (s for s in others if s.saved is not None),
         key=lambda s: (s.saved, _time(s)),

@@ -80,7 +80,7 @@ def resolve(source: str | Path) -> Path:
 
 
 def download(url: str, file: Path) -> None:
-    """Fetch a file; it is complete or not there.
+    """Fetch a file, either completely or not at all.
 
     Where its name has a hash, as in torch's hub, its content is compared.
 

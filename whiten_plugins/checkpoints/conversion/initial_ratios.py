@@ -82,7 +82,7 @@ def batch_statistic(stats: tuple[str, ...]) -> str | None:
 
 
 def _representable(norm: WhiteningNorm, found: dict[str, Tensor]) -> bool:
-    """Whether a layer has as many sets of logits as the source."""
+    """Return whether a layer can hold the logits of the source."""
     if norm.tie_weight and not torch.equal(*found.values()):
         return False
     return all(

@@ -39,7 +39,10 @@ _BRANCH = re.compile(r'(res|bn)([2-5])([a-z]|b\d+)_branch(1|2[abc])$')
 
 
 def is_keras(path: Path) -> bool:
-    """Whether a path names such a model: its ``model.json`` or its folder."""
+    """Return whether a path names such a model.
+
+    It is its ``model.json`` or its folder.
+    """
     return path.suffix == '.json' or (path / 'model.json').is_file()
 
 
@@ -115,7 +118,7 @@ def _read_group(
 
 
 def _epsilons(model: Mapping[str, Any]) -> dict[str, float]:
-    """Epsilon of each BatchNorm, as far as the model tells."""
+    """Return the epsilon of each BatchNorm, as far as the model has it."""
     topology = model.get('modelTopology') or {}
     topology = topology.get('model_config', topology)
     layers = topology.get('config', {})
@@ -156,7 +159,7 @@ def _to_torch(
 
 
 def _module(layer: str) -> tuple[str, str]:
-    """Our name of a layer, and the norm that follows a convolution."""
+    """Return this package's name of a layer, and a convolution's norm."""
     if layer == 'conv1':
         return 'conv1', 'bn_conv1'
     if layer == 'bn_conv1':
@@ -184,7 +187,7 @@ def _convolution_of(norm: str) -> str:
 def _check_norm(
     layer: str, norm: str, layers: Mapping[str, Mapping[str, Tensor]]
 ) -> None:
-    """See that a convolution's bias has a norm that can take it in."""
+    """Check that a convolution's bias has a norm that can absorb it."""
     if 'moving_mean' not in layers.get(norm, {}):
         raise ConversionError(
             f'is not a Keras ResNet: {layer} has no BatchNorm {norm}'

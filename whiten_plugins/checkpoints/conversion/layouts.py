@@ -176,7 +176,7 @@ def _only_batch_norms(state: Mapping[str, Tensor]) -> bool:
 
 
 def to_ours(state: Mapping[str, Tensor], name: str) -> State:
-    """Rename and reshape a published state dict to our keys and shapes.
+    """Rename and reshape a published state dict to this package's layout.
 
     Args:
         state: the published state dict.
@@ -204,7 +204,9 @@ def to_ours(state: Mapping[str, Tensor], name: str) -> State:
 
 
 def num_instance(state: Mapping[str, Tensor], name: str) -> dict[str, int]:
-    """Channels with InstanceNorm in the norms of a layout that has parts.
+    """Count the channels with InstanceNorm in each norm.
+
+    There are none unless the layout has parts.
 
     Args:
         state: the published state dict.
@@ -278,7 +280,7 @@ def _has_shape(value: Tensor, shape: tuple[int, ...] | None) -> bool:
 def to_published(
     state: Mapping[str, Tensor], norms: Mapping[str, PublishedNorm], name: str
 ) -> State:
-    """Rename and reshape a state dict of ours to a published layout.
+    """Rename and reshape a state dict to a published layout.
 
     Args:
         state: our state dict.

@@ -209,7 +209,7 @@ def _how_it_starts(tensor: str, bn: State) -> str:
 
 
 def check_shapes(name: str, state: State, channels: int | None = None) -> None:
-    """See that a norm's tensors are of one norm.
+    """Check that tensors belong to a single norm.
 
     Args:
         name: its module, for messages.

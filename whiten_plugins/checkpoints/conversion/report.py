@@ -39,7 +39,7 @@ class Report:
     notes: list[str]
 
     def as_dict(self) -> dict:
-        """Everything, as JSON has it and ``meta`` of the checkpoint."""
+        """Return everything for JSON and the checkpoint's ``meta``."""
         fitted = self.fitted
         converted = [n for n in fitted.norms if n.action == CONVERTED]
         carried = [n.name for n in fitted.norms if n.action == CARRIED]

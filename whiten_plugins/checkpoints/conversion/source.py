@@ -123,7 +123,7 @@ def _keras_source(path: Path) -> Source:
 def _norms_with_parts(
     published: State, state: State, layout: str
 ) -> dict[str, NormLayer]:
-    """Norms that the layout itself tells of, by their parts."""
+    """Return the norms that the layout itself defines, by their parts."""
     found, norms = num_instance(published, layout), norm_states(state)
     return {
         name: NormLayer(
@@ -148,7 +148,7 @@ def _described_norms(
 
 
 def _backbone(state: State) -> State:
-    """Without the ``backbone.`` that mmpretrain puts before the keys."""
+    """Strip the ``backbone.`` that mmpretrain puts before the keys."""
     if not any(key.startswith(_PREFIX) for key in state):
         return state
     _refuse_detector(state)

@@ -36,7 +36,7 @@ GROUP_PITCH, NUMBER_PITCH = 0.95, 0.4  # inches from bar to bar
 
 
 def averages_figure(runs: Sequence[Run]) -> Figure:
-    """Averages by part of the network, as SN Fig. 1(a) and 4."""
+    """Plot averages by part of the network, as SN Fig. 1(a) and 4."""
     return Figure(
         'averages',
         'What each part of the network prefers',
@@ -82,7 +82,10 @@ def _grouped(
     runs: Sequence[Run],
     groupings: dict[str, Callable[[list[LayerRatios]], Groups]],
 ) -> BarChart | None:
-    """Average bars of the groups, those of several runs side by side."""
+    """Build bars of the averages of groups, several runs side by side.
+
+    Return None if there are no groups.
+    """
     places, groups = [], []
     for heading, grouping in groupings.items():
         found = [grouping(run.layers) for run in runs]

@@ -16,7 +16,7 @@ from .spec import Figure
 
 
 def make_figures(runs: Sequence[Run]) -> list[Figure]:
-    """All figures that the runs have numbers for.
+    """Make all figures that the runs have numbers for.
 
     Args:
         runs: one or more, to be shown side by side.

@@ -27,7 +27,7 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def run_titles(runs: Sequence[Run]) -> list[str]:
-    """Letter and short name of each run."""
+    """Return the letter and short name of each run."""
     names = short_names([run.path for run in runs])
     return [f'{a}  {b}'.strip() for a, b in zip(letters(runs), names)]
 
@@ -49,7 +49,7 @@ def moment_names(runs: Sequence[Run]) -> dict[str, str]:
 
 
 def time_title(run: Run, snapshot: Snapshot) -> str:
-    """When a snapshot was taken, as 'iteration 400'."""
+    """Tell when a snapshot was taken, as 'iteration 400'."""
     return f'{run.time_axis} {getattr(snapshot, run.time_axis)}'
 
 
@@ -64,5 +64,5 @@ def field_title(name: str) -> str:
 
 
 def shares_text(shares: dict[str, float]) -> str:
-    """Ratios in words, as 'in 0.250, ln 0.750'."""
+    """Format ratios as text, such as 'in 0.250, ln 0.750'."""
     return ', '.join(f'{stat} {share:.3f}' for stat, share in shares.items())

@@ -15,7 +15,7 @@ def finite(value: float) -> float:
 
 
 def axis_end(values: Iterable[float]) -> float:
-    """Where an axis from 0 ends that has room for the finite values."""
+    """Return the end of an axis from 0 with room for the finite values."""
     known = [value for value in values if math.isfinite(value)]
     return 1.08 * max(known, default=0.0) or 1.0
 

@@ -23,7 +23,7 @@ MARKERS = {
 
 
 def set_style(axes: Axes, label: str) -> None:
-    """Ticks and label of the vertical axis, without a frame."""
+    """Set ticks and label of the vertical axis, and remove the frame."""
     if axes.get_ylim()[1] == 1:
         axes.set_yticks([0, 0.5, 1], ['0', '0.5', '1'])
     axes.tick_params(length=2, color=GREY, labelcolor=GREY, labelsize=8)
