@@ -5,15 +5,14 @@ import torch
 
 from tests.norms.cases import CASES, SHAPES, assert_close, random_input
 from whiten_plugins.norms import IW, SN
-from whiten_plugins.ops import export
-from whiten_plugins.ops.backends.torch.transform import Parameters
+from whiten_plugins.ops import Parameters, export
 
 
 def evaluated(norm, x):
     """A norm in evaluation by the traceable text."""
     logits = norm.mean_weight if norm.tie_weight else norm.var_weight
     parameters = Parameters(norm.weight, norm.bias, norm.mean_weight, logits)
-    return export.normalize(x, parameters, norm.spec, norm._running())
+    return export.traceable_norm(x, parameters, norm.spec, norm._running())
 
 
 @pytest.mark.parametrize('case', CASES, ids=str)

@@ -10,9 +10,13 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from ..norms.base import WhiteningNorm
-from ..ops import Parameters, Running
-from ..ops.backends.torch.transform import Coefficients, transform
-from ..ops.spec import SAMPLE_STATS
+from ..ops import (
+    SAMPLE_STATS,
+    Coefficients,
+    Parameters,
+    Running,
+    running_coefficients,
+)
 from .alterations import alteration
 
 
@@ -85,35 +89,28 @@ def _of_whitening_norm(norm: WhiteningNorm) -> FixedMap:
         raise FoldError(
             f'takes {", ".join(of_sample)} statistics from each sample'
         )
-    A, b, _ = running_coefficients(norm, stats)
+    A, b, _ = norm_coefficients(norm, stats)
     return FixedMap(A.squeeze(0).double(), b.squeeze(0).double())
 
 
 @torch.no_grad()
-def running_coefficients(norm: Any, stats: tuple[str, ...]) -> Coefficients:
+def norm_coefficients(norm: Any, stats: tuple[str, ...]) -> Coefficients:
     """Compute A, b and the whitening matrix from running statistics.
 
     They are as precise as in the norm itself, so that eigenvectors have the
     signs that they have there.
 
-    As precise as in the norm itself, so that eigenvectors have the signs
-    that they have there.
-
     Args:
         norm: a norm with batch statistics.
         stats: those of its statistics, all the batch's, that take part.
     """
-    spec = norm.spec
-    dtype = torch.promote_types(norm.running_mean.dtype, torch.float32)
     running = Running(norm.running_mean, getattr(norm, norm.covariance_buffer))
     cov_logits = norm.mean_weight if norm.tie_weight else norm.var_weight
-    return transform(
-        None,
-        running.moments(spec.num_rows, dtype),
+    return running_coefficients(
+        running,
         Parameters(norm.weight, norm.bias, norm.mean_weight, cov_logits),
-        spec,
+        norm.spec,
         stats,
-        whitened=spec.running == 'matrix',
     )
 
 

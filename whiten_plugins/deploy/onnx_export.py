@@ -16,7 +16,7 @@ from ..norms.base import WhiteningNorm
 from ..utils.files import check_folder, check_free, write_files
 from ..utils.module_state import copy_model
 from ..utils.requirements import require
-from .fixed_map import running_coefficients
+from .fixed_map import norm_coefficients
 from .network import traceable_network
 
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
@@ -128,7 +128,7 @@ def _fix_matrices(network: nn.Module) -> None:
         if not isinstance(norm, WhiteningNorm) or norm.stats:
             continue
         if norm.covariance_buffer == 'running_cov':
-            _, _, W = running_coefficients(norm, norm.spec.stats)
+            _, _, W = norm_coefficients(norm, norm.spec.stats)
             norm.spec = dataclasses.replace(norm.spec, running='matrix')
             del norm.running_cov
             norm.register_buffer(norm.covariance_buffer, W.squeeze(0))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..ops import Moments
-from ..ops.backends.torch.mixture import merge_samples
+from ..ops import Moments, merge_samples
 
 BLOCK = 64  # neighbouring channels, the largest group that is usual
 

@@ -22,9 +22,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..norms.base import WhiteningNorm
-from ..ops import Moments, Parameters, Running
-from ..ops.backends.torch.transform import transform
-from ..ops.backends.torch.whitening import whitening_matrix
+from ..ops import (
+    Moments,
+    Parameters,
+    Running,
+    StageInputs,
+    coefficients,
+    whitening_matrix,
+)
 from .layout import spec_of
 from .measures import DEAD_SHARE
 
@@ -142,14 +147,9 @@ class BatchNoise:
         if alone:
             active = ('bw',) if spec.whitens else ('bn',)
             spec = replace(spec, stats=active)
-        A, b, _ = transform(
-            None if alone else self._sample,
-            batch,
-            _ratios(self.norm, self._x),
-            spec,
-            active,
-            running and spec.running == 'matrix',
-        )
+        sample = None if alone else self._sample
+        inputs = StageInputs(sample, batch, _ratios(self.norm, self._x))
+        A, b, _ = coefficients(spec, active, inputs, running)
         rows = self._x.unflatten(1, (-1, spec.num_rows))
         return (A @ rows + b.unsqueeze(-1)).flatten(1, 2)
 

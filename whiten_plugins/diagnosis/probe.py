@@ -15,9 +15,7 @@ from ..analysis.norms import NormInfo, keeps_statistics
 from ..analysis.start_state import ratios_at_start, statistics_at_start
 from ..analysis.statistic_sizes import StatisticSize, statistic_sizes
 from ..norms.base import WhiteningNorm
-from ..ops import Moments, NormSpec
-from ..ops.backends.selection import backend_for
-from ..ops.backends.torch.mixture import merge_samples
+from ..ops import Moments, NormSpec, backend_for, merge_samples
 from ..ops.layout import statistics_view
 from .groups import GroupConditions
 from .layout import channels_second, map_size, spec_of

@@ -20,9 +20,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..ops import Moments, NormSpec
+from ..ops import Moments, NormSpec, merge_samples
 from ..ops.backends.torch.activations import moments
-from ..ops.backends.torch.mixture import merge_samples
 from ..ops.backends.torch.whitening import newton_schulz
 from ..ops.layout import statistics_view
 from .measures import ZERO, Condition, condition_numbers

@@ -17,7 +17,7 @@ from ..ops import (
     Running,
     Sync,
     importance_ratios,
-    normalize,
+    whitening_norm,
 )
 from .bn_state import adopt_bn_state
 from .description import METADATA_KEY, NormDescription
@@ -201,7 +201,7 @@ class WhiteningNorm(nn.Module):
         self._check_input(input)
         if self.training and self.has_ratios:
             warn_of_one_image(self, input)
-        return normalize(
+        return whitening_norm(
             input,
             Parameters(self.weight, self.bias, *self._logits(input)),
             self.spec,

@@ -1,19 +1,35 @@
-"""Pure tensor functions: statistics, mixing, whitening, the affine map."""
+"""The mathematics of the family, as functions of tensors.
 
+Statistics, their mixture, whitening and the affine map, in PyTorch, C++ and
+Triton. What rooms above need is here; `README.md` shows what stands where.
+"""
+
+from .backends import backend_for, describe_backends
 from .backends.torch.mixture import importance_ratios
-from .backends.torch.transform import Parameters
-from .backends.torch.whitening import METHODS
-from .normalize import Sync, normalize
-from .running import Running
-from .spec import Moments, NormSpec
+from .backends.torch.statistics import merge_samples
+from .backends.torch.whitening import METHODS, whitening_matrix
+from .evaluation import coefficients, running_coefficients
+from .normalize import Sync, whitening_norm
+from .spec import BATCH_STATS, SAMPLE_STATS, Moments, NormSpec, Running
+from .stage import Coefficients, Parameters, StageInputs
 
 __all__ = [
+    'BATCH_STATS',
     'METHODS',
+    'SAMPLE_STATS',
+    'Coefficients',
     'Moments',
     'NormSpec',
     'Parameters',
     'Running',
+    'StageInputs',
     'Sync',
+    'backend_for',
+    'coefficients',
+    'describe_backends',
     'importance_ratios',
-    'normalize',
+    'merge_samples',
+    'running_coefficients',
+    'whitening_matrix',
+    'whitening_norm',
 ]

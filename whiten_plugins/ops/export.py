@@ -17,21 +17,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .backends.torch.folding import fold
 from .backends.torch.mixture import mix
-from .backends.torch.transform import Parameters, transform
 from .backends.torch.whitening import whitening_matrix
-from .running import Running
-from .spec import BATCH_STATS, Moments, NormSpec
+from .spec import BATCH_STATS, Moments, NormSpec, Running
+from .stage import Parameters, StageInputs
 
 INVERSE_SQRT_ITERATIONS = 24
 """The root of an eigenvalue of 1e-7, where float32 ends, is 3e-4. It grows by
 half in each of 19 iterations, and the last 5 converge quadratically."""
 
 
-def normalize(
+def traceable_norm(
     x: Tensor, parameters: Parameters, spec: NormSpec, running: Running | None
 ) -> Tensor:
-    r""":func:`~whiten_plugins.ops.normalize.normalize` in evaluation.
+    r""":func:`~.normalize.whitening_norm` in evaluation.
 
     Differentiable by autograd, which keeps several times as much memory.
 
@@ -52,11 +52,12 @@ def normalize(
     if spec.uses_batch:
         batch = running.moments(spec.num_rows, rows.dtype)
     active = _active_stats(x, spec)
-    if spec.running == 'cov':
-        logits = parameters.mean_logits, parameters.cov_logits
-        mean, cov = mix(sample, batch, *logits, spec, active)
-        batch = Moments(mean, _whitening_matrix(cov, spec))
-    A, b, _ = transform(None, batch, parameters, spec, active, whitened=True)
+    if spec.running == 'matrix':
+        mean, W = batch
+    else:
+        mean, cov = mix(spec, active, StageInputs(sample, batch, parameters))
+        W = _whitening_matrix(cov, spec)
+    A, b, _ = fold(mean, W, parameters, spec)
     if spec.across_groups:
         y = _affine(rows.transpose(1, 2), A, b).transpose(1, 2)
     else:
@@ -102,7 +103,7 @@ def _moments(rows: Tensor) -> Moments:
 
 
 def _affine(x: Tensor, A: Tensor, b: Tensor) -> Tensor:
-    """A x + b, as :func:`~.torch.activations.affine`."""
+    """A x + b, as the core multiplies."""
     b = b.unsqueeze(-1)
     return torch.addcmul(b, x, A) if A.shape[-1] == 1 else A @ x + b
 

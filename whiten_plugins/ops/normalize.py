@@ -7,6 +7,9 @@ them are small matrices only, and the input is the one activation kept.
 
 from __future__ import annotations
 
+import functools
+import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -14,18 +17,18 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import Function
 
-from . import export
-from .backends.selection import Backend, backend_for
+from .backends import Backend, backend_for
 from .backends.torch.activations import compute_dtype
-from .backends.torch.transform import Parameters, TransformGradients
 from .distributed import (
     all_reduce_gradients,
     all_reduce_moments,
     world_size,
 )
+from .evaluation import evaluating
+from .export import traceable_norm
 from .layout import affine_view, dense, statistics_view
-from .running import Running
-from .spec import BATCH_STATS, Moments, NormSpec
+from .spec import BATCH_STATS, Moments, NormSpec, Running
+from .stage import Parameters, Stage, StageInputs
 
 
 class Sync(NamedTuple):
@@ -38,17 +41,10 @@ class _Call(NamedTuple):
     """What forward and backward agree on besides tensors."""
 
     backend: Backend
-    spec: NormSpec
-    active: tuple[str, ...]
+    stage: Stage
     batch_training: bool
     momentum: float
     sync: Sync | None
-
-    @property
-    def small_stage(self) -> tuple[NormSpec, tuple[str, ...], bool]:
-        """What the transform asks beside moments and parameters."""
-        whitened = self.spec.running == 'matrix' and not self.batch_training
-        return self.spec, self.active, whitened
 
 
 def _active_stats(
@@ -85,7 +81,7 @@ def _moments(
 ) -> tuple[Moments | None, Moments | None, Tensor | int]:
     """Moments of the samples and of the batch, where the norm reads them,
     and the number of elements behind a row of the batch."""
-    spec, sample, batch, total = call.spec, None, None, 0
+    spec, sample, batch, total = call.stage.spec, None, None, 0
     if spec.uses_samples or call.batch_training:
         rows = statistics_view(x, spec)
         sample = call.backend.moments(rows)
@@ -100,9 +96,8 @@ def _moments(
 
 
 def _through_moments(
-    sample: Moments | None,
-    batch: Moments | None,
-    gradients: TransformGradients,
+    inputs: StageInputs,
+    gradients: StageInputs,
     size: int,
     total: Tensor | int,
     call: _Call,
@@ -112,21 +107,21 @@ def _through_moments(
     Summed over the moments that were taken from the input.
 
     Args:
-        sample: moments of each sample, over ``size`` elements a row.
-        batch: moments of the batch, over ``total`` elements a row.
+        inputs: moments of each sample, over ``size`` elements a row, and of
+            the batch, over ``total``.
         gradients: of both; those of the batch from this process alone.
         size: see above.
         total: see above.
         call: as in the forward.
     """
     paths = []
-    if sample:
-        paths.append((sample, gradients.sample, size))
+    if inputs.sample:
+        paths.append((inputs.sample, gradients.sample, size))
     if call.batch_training:
         from_batch = gradients.batch
         if call.sync:
             from_batch = all_reduce_gradients(from_batch, call.sync.group)
-        paths.append((batch, from_batch, total))
+        paths.append((inputs.batch, from_batch, total))
     B = d = None
     for moments, gradient, count in paths:
         slope, shift = call.backend.moments_backward(moments, gradient, count)
@@ -155,19 +150,18 @@ class _Normalize(Function):
 
     @staticmethod
     def forward(ctx, input, call, running, anchor, *parameters):
-        x = dense(input)
+        x, spec = dense(input), call.stage.spec
         with torch.autocast(x.device.type, enabled=False):
             sample, batch, total = _moments(x, call, running)
-            A, b, W = call.backend.transform(
-                sample, batch, Parameters(*parameters), *call.small_stage
-            )
+            inputs = StageInputs(sample, batch, Parameters(*parameters))
+            A, b, W = call.backend.transform(call.stage, inputs)
             if call.batch_training:
-                second = W if call.spec.running == 'matrix' else batch.cov
+                kept = W if spec.running == 'matrix' else batch.cov
                 call.backend.update_running(
-                    running, batch.mean, second, call.momentum
+                    running, Moments(batch.mean, kept), call.momentum
                 )
             y = torch.empty_like(x)
-            rows_of_x, rows_of_y = (affine_view(v, call.spec) for v in (x, y))
+            rows_of_x, rows_of_y = (affine_view(v, spec) for v in (x, y))
             call.backend.affine(rows_of_x, A, b, rows_of_y)
         ctx.call, ctx.total = call, total
         nothing = (None, None)
@@ -194,25 +188,26 @@ class _Normalize(Function):
         call, backend = ctx.call, ctx.call.backend
         input, *saved = ctx.saved_tensors
         parameters, moments = Parameters(*saved[:4]), saved[4:]
-        x = dense(input)
-        sample = None if moments[0] is None else Moments(*moments[:2])
-        batch = None if moments[2] is None else Moments(*moments[2:])
+        x, spec = dense(input), call.stage.spec
+        inputs = StageInputs(
+            None if moments[0] is None else Moments(*moments[:2]),
+            None if moments[2] is None else Moments(*moments[2:]),
+            parameters,
+        )
         with torch.autocast(x.device.type, enabled=False):
-            rows_of_x = affine_view(x, call.spec)
-            rows_of_grad = affine_view(dense(grad), call.spec)
+            rows_of_x = affine_view(x, spec)
+            rows_of_grad = affine_view(dense(grad), spec)
             dA, db = backend.affine_gradients(rows_of_grad, rows_of_x)
             A, gradients = backend.transform_backward(
-                dA, db, sample, batch, parameters, *call.small_stage
+                call.stage, inputs, dA, db
             )
             elements = rows_of_x.shape[1] * rows_of_x.shape[3]
-            size = elements // (sample.mean.shape[1] if sample else 1)
-            B, d = _through_moments(
-                sample, batch, gradients, size, ctx.total, call
-            )
+            size = elements // call.stage.groups
+            B, d = _through_moments(inputs, gradients, size, ctx.total, call)
             dx = None
             if ctx.needs_input_grad[0]:
                 dx = torch.empty_like(x)
-                rows_of_dx = affine_view(dx, call.spec)
+                rows_of_dx = affine_view(dx, spec)
                 backend.input_gradient(
                     rows_of_grad, rows_of_x, A, B, d, rows_of_dx
                 )
@@ -227,7 +222,24 @@ def _is_exported() -> bool:
     return getattr(torch.compiler, 'is_exporting', bool)()
 
 
-def normalize(
+def _never_compiled(function: Callable) -> Callable:
+    """As ``torch.compiler.disable``, which imports the compiler: seconds
+    that are spent here only where something else has imported it."""
+
+    @functools.cache
+    def disabled() -> Callable:
+        return torch.compiler.disable(function)
+
+    @functools.wraps(function)
+    def wrapper(*args):
+        if 'torch._dynamo' in sys.modules:
+            return disabled()(*args)
+        return function(*args)
+
+    return wrapper
+
+
+def whitening_norm(
     x: Tensor,
     parameters: Parameters,
     spec: NormSpec,
@@ -236,14 +248,14 @@ def normalize(
     momentum: float = 0.1,
     sync: Sync | None = None,
 ) -> Tensor:
-    r"""Normalizes or whitens ``x`` by mixed statistics.
+    r"""Normalize or whiten ``x`` by mixed statistics.
 
     .. math::
         y_n = \gamma\, \hat\Sigma_n^{-1/2} (x_n - \hat\mu_n) + \beta
 
-    with the mixture of :func:`~.torch.mixture.mix` (SW algorithm
-    1; SN eq. 3 and GW eq. 8–10 are its special cases). First derivatives are
-    exact; asking for a second one raises an error.
+    with the mixture of :func:`.mixture.mix` (SW algorithm 1; SN eq. 3 and GW
+    eq. 8–10 are its special cases). First derivatives are exact; asking for
+    a second one raises an error.
 
     Args:
         x: (N, C, \*), any floating dtype and memory format.
@@ -264,12 +276,12 @@ def normalize(
         ValueError: if every statistic would be taken over one element.
     """
     if _is_exported() and not (training and spec.uses_batch):
-        return export.normalize(x, parameters, spec, running)
-    return _normalize(x, parameters, spec, running, training, momentum, sync)
+        return traceable_norm(x, parameters, spec, running)
+    return _run(x, parameters, spec, running, training, momentum, sync)
 
 
-@torch.compiler.disable
-def _normalize(
+@_never_compiled
+def _run(
     x: Tensor,
     parameters: Parameters,
     spec: NormSpec,
@@ -283,7 +295,11 @@ def _normalize(
     batch_training = training and (x.numel() > 0 or sync is not None)
     active = _active_stats(x, spec, batch_training, processes)
     batch_training &= any(name in BATCH_STATS for name in active)
-    call = _Call(backend_for(x), spec, active, batch_training, momentum, sync)
+    backend = backend_for(x)
+    if not batch_training:
+        backend = evaluating(backend, spec)
+    stage = Stage.of(spec, active, len(x), x.shape[1], parameters)
+    call = _Call(backend, stage, batch_training, momentum, sync)
     anchor = None
     if sync and batch_training and torch.is_grad_enabled():
         anchor = x.new_empty(0, requires_grad=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 SAMPLE_STATS = ('in', 'iw', 'ln')
 BATCH_STATS = ('bn', 'bw')
+STATISTICS = ('iw', 'in', 'ln', 'bw', 'bn')
+"""All of them, in the order in which kernels number them."""
 
 
 class Moments(NamedTuple):
@@ -19,6 +22,28 @@ class Moments(NamedTuple):
 
     mean: Tensor
     cov: Tensor
+
+
+class Running(NamedTuple):
+    """Running statistics, a norm's buffers: what evaluation reads for the
+    batch.
+
+    ``mean`` is (C,); ``cov`` is a variance (C,), or covariances or whitening
+    matrices (G, c, c).
+    """
+
+    mean: Tensor
+    cov: Tensor
+
+    def moments(self, num_rows: int, dtype: torch.dtype) -> Moments:
+        """Return the buffers as (1, G, c) and (1, G, c, c).
+
+        They share memory with the buffers where these have ``dtype``.
+        """
+        return Moments(
+            self.mean.view(1, -1, num_rows).to(dtype),
+            self.cov.view(1, -1, num_rows, num_rows).to(dtype),
+        )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from whiten_plugins.ops.backends import selection as backend
+from whiten_plugins.ops.backends import selection
 from whiten_plugins.ops.backends.native import BACKEND as NATIVE
 from whiten_plugins.ops.backends.selection import (
     PYTORCH,
@@ -16,7 +16,7 @@ from whiten_plugins.ops.backends.selection import (
 )
 
 needs_triton = pytest.mark.skipif(
-    not backend.triton_serves(), reason='needs Triton 3 or newer'
+    not selection.triton_serves(), reason='needs Triton 3 or newer'
 )
 
 
@@ -39,7 +39,7 @@ def installed(monkeypatch):
     """Sets the version of Triton that is found; None for none."""
 
     def install(version):
-        monkeypatch.setattr(backend, 'triton_version', lambda: version)
+        monkeypatch.setattr(selection, 'triton_version', lambda: version)
 
     return install
 
@@ -54,11 +54,11 @@ def compiled(monkeypatch):
     """Sets why the C++ kernels fail; None for no failure."""
 
     def set_failure(failure):
-        monkeypatch.setattr(backend, 'native_failure', lambda: failure)
-        backend._native_serves.cache_clear()
+        monkeypatch.setattr(selection, 'native_failure', lambda: failure)
+        selection._native_serves.cache_clear()
 
     yield set_failure
-    backend._native_serves.cache_clear()
+    selection._native_serves.cache_clear()
 
 
 @pytest.mark.parametrize('choice', [None, '', 'auto', 'native'])
@@ -152,10 +152,30 @@ def test_unknown_choice(force):
         backend_for(torch.ones(8))
 
 
-@pytest.mark.parametrize('kernels', ['native', 'triton'])
-def test_import_leaves_kernels_alone(kernels):
+@pytest.mark.parametrize(
+    'module',
+    [
+        'torch._dynamo',
+        'triton',
+        'whiten_plugins.ops.backends.native',
+        'whiten_plugins.ops.backends.triton',
+    ],
+)
+def test_import_loads_neither_compiler_nor_kernels(module):
     code = (
-        'import sys, whiten_plugins, whiten_plugins.norms;'
-        f'sys.exit("whiten_plugins.ops.backends.{kernels}" in sys.modules)'
+        'import sys, whiten_plugins.norms, whiten_plugins.ops;'
+        f'sys.exit({module!r} in sys.modules)'
     )
     assert subprocess.run([sys.executable, '-c', code]).returncode == 0
+
+
+def test_description_names_what_serves_and_why(force, compiled):
+    compiled('no C++ compiler found')
+    (cpu, *_) = selection.describe_backends()
+    assert cpu == ('cpu', 'torch', 'no C++ kernels: no C++ compiler found')
+    force('native')
+    (cpu, *_) = selection.describe_backends()
+    assert cpu[:2] == ('cpu', 'none') and 'no C++ compiler' in cpu.reason
+    force('torch')
+    (cpu, *_) = selection.describe_backends()
+    assert cpu == ('cpu', 'torch', 'WHITEN_PLUGINS_BACKEND=torch')

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from ...norms.base import WhiteningNorm
-from ...ops.backends.torch.whitening import whitening_matrix
+from ...ops import whitening_matrix
 from ...placement.norm_types import channel_norms
 from ..norm_layers import MATRICES
 from .backbone import Fitted

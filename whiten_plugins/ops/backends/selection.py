@@ -12,45 +12,16 @@ from __future__ import annotations
 import functools
 import os
 import warnings
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from .. import running
-from .torch import activations, mixture, transform
+from .backend import Backend
+from .torch import BACKEND as PYTORCH
 
 VARIABLE = 'WHITEN_PLUGINS_BACKEND'
 CHOICES = ('auto', 'torch', 'native', 'triton')
-
-
-class Backend(NamedTuple):
-    """The passes over activations, and what happens to the small matrices
-    between them, in the order of a training step."""
-
-    moments: Callable
-    merge_samples: Callable
-    transform: Callable
-    update_running: Callable
-    affine: Callable
-    affine_gradients: Callable
-    transform_backward: Callable
-    moments_backward: Callable
-    input_gradient: Callable
-
-
-PYTORCH = Backend(
-    moments=activations.moments,
-    merge_samples=mixture.merge_samples,
-    transform=transform.transform,
-    update_running=running.update_running,
-    affine=activations.affine,
-    affine_gradients=activations.affine_gradients,
-    transform_backward=transform.transform_backward,
-    moments_backward=mixture.moments_backward,
-    input_gradient=activations.input_gradient,
-)
 
 
 @functools.cache
@@ -71,7 +42,7 @@ def triton_serves() -> bool:
 
 @functools.cache
 def native_failure() -> str | None:
-    """Why the C++ kernels cannot be had; None where they can.
+    """Why the C++ kernels are unavailable; None where they are there.
 
     They are compiled now, in seconds, if they never were on this processor.
     """
@@ -90,8 +61,8 @@ def _native_serves() -> bool:
     if failure:
         warnings.warn(
             'whiten_plugins runs on the CPU without its C++ kernels, about '
-            f'half as fast, because {failure}; {VARIABLE}=torch stands for '
-            'that choice and is silent',
+            f'half as fast: {failure}. {VARIABLE}=torch makes this choice '
+            'without a warning',
             stacklevel=2,
         )
     return failure is None
@@ -118,7 +89,7 @@ def _forced_native(x: Tensor) -> Backend:
     failure = native_failure()
     if failure:
         raise RuntimeError(
-            f'{VARIABLE}=native cannot be had, because {failure}; set '
+            f'{VARIABLE}=native is unavailable: {failure}; set '
             f'{VARIABLE}=torch'
         )
     return _native_kernels()
@@ -164,3 +135,50 @@ def backend_for(x: Tensor) -> Backend:
     if x.device.type == 'cpu' and _native_serves():
         return _native_kernels()
     return PYTORCH
+
+
+class BackendChoice(NamedTuple):
+    """Which backend serves a device, and why."""
+
+    device: str
+    backend: str
+    reason: str
+
+
+def describe_backends() -> list[BackendChoice]:
+    """Return what serves float32 tensors on the CPU and on each GPU.
+
+    ``backend`` is ``none`` where the environment variable forces kernels
+    that cannot run there.
+    """
+    devices = [torch.device('cpu')]
+    for index in range(torch.cuda.device_count()):
+        devices.append(torch.device('cuda', index))
+    return [_describe(device) for device in devices]
+
+
+def _describe(device: torch.device) -> BackendChoice:
+    label = str(device)
+    if device.type == 'cuda':
+        label += f' {torch.cuda.get_device_name(device)}'
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            name = backend_for(torch.empty(1, device=device)).name
+    except (RuntimeError, ValueError) as error:
+        return BackendChoice(label, 'none', str(error))
+    return BackendChoice(label, name, _reason(name, device))
+
+
+def _reason(name: str, device: torch.device) -> str:
+    choice = os.environ.get(VARIABLE) or 'auto'
+    if choice != 'auto':
+        return f'{VARIABLE}={choice}'
+    if name == 'native':
+        return 'C++ kernels, compiled for this processor'
+    if name == 'triton':
+        return f'Triton {triton_version()}'
+    if device.type == 'cpu':
+        return f'no C++ kernels: {native_failure()}'
+    found = triton_version() or 'none'
+    return f'needs Triton 3 or newer, found {found}'

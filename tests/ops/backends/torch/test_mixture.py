@@ -4,13 +4,11 @@ import pytest
 import torch
 
 from whiten_plugins.ops.backends.torch import activations as blocks
-from whiten_plugins.ops.backends.torch.mixture import (
-    importance_ratios,
-    merge_samples,
-    mix,
-)
+from whiten_plugins.ops.backends.torch.mixture import importance_ratios, mix
+from whiten_plugins.ops.backends.torch.statistics import merge_samples
 from whiten_plugins.ops.layout import statistics_view
 from whiten_plugins.ops.spec import NormSpec
+from whiten_plugins.ops.stage import Parameters, StageInputs
 
 NAMES = ('in', 'ln', 'bn')
 LOGITS = torch.tensor([1.0, 2.0, 3.0])
@@ -18,16 +16,8 @@ LOGITS = torch.tensor([1.0, 2.0, 3.0])
 
 def moments_of(x, spec):
     sample = blocks.moments(statistics_view(x, spec))
-    return sample, merge_samples(sample)
-
-
-def test_merged_samples_are_the_moments_of_the_batch():
-    x = torch.randn(5, 6, 7, dtype=torch.float64) * 2 + 1
-    _, batch = moments_of(x, NormSpec(('bw',), num_rows=3))
-    rows = x.transpose(0, 1).reshape(2, 3, -1)
-    centred = rows - rows.mean(-1, keepdim=True)
-    torch.testing.assert_close(batch.mean[0], rows.mean(-1))
-    torch.testing.assert_close(batch.cov[0], centred @ centred.mT / 35)
+    parameters = Parameters(None, None, None, None)
+    return StageInputs(sample, merge_samples(sample), parameters)
 
 
 def test_ratios_are_the_softmax():
@@ -51,7 +41,7 @@ def test_hard_ratios_are_one_hot_in_every_group():
 def test_each_statistic_is_its_definition(name, rows):
     x = torch.randn(3, 4, 9, dtype=torch.float64) + torch.randn(4, 1)
     spec = NormSpec((name,), num_rows=rows, eps=0.0)
-    mean, cov = mix(*moments_of(x, spec), None, None, spec, (name,))
+    mean, cov = mix(spec, (name,), moments_of(x, spec))
     over = {'i': 2, 'b': (0, 2), 'l': (1, 2)}[name[0]]
     expected = x.mean(over, keepdim=True).expand(3, 4, 1)
     centred = (x - expected).view(3, 4 // rows, rows, 9)

@@ -1,35 +1,14 @@
-"""Where the kernels run: on a GPU if there is one, else on the CPU.
-
-On the CPU they need Triton's interpreter, which has to be chosen before
-Triton is imported. So an ordinary run collects ``test_interpreter.py``, which
-starts pytest on this directory once more with ``TRITON_INTERPRET=1``, and
-what needs no kernel to run.
-"""
-
-import os
-from pathlib import Path
+"""Kernels are compiled in one process and run in another (see above)."""
 
 import pytest
 import torch
 
-INTERPRETED = os.environ.get('TRITON_INTERPRET') == '1'
-# Of a process whose kernels are not interpreted.
-COMPILED = ['test_interpreter.py', 'test_compilation.py']
+from tests.ops.backends.conftest import INTERPRETED
 
 if INTERPRETED:
-    collect_ignore = COMPILED
+    collect_ignore = ['test_interpreter.py', 'test_compilation.py']
 elif not torch.cuda.is_available():
-    here = Path(__file__).parent
-    collect_ignore = [
-        path.name
-        for path in here.glob('test_*.py')
-        if path.name not in COMPILED
-    ]
-
-
-@pytest.fixture
-def device():
-    return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    collect_ignore = ['test_kernels.py']
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ The interpreter takes what the compiler does not. So whole norms run with all
 launches replaced by compilation; their results are of no account.
 """
 
-import importlib
 import re
 import subprocess
 from pathlib import Path
@@ -20,14 +19,14 @@ pytestmark = pytest.mark.skipif(
 )
 
 SCALAR = {
-    '_scalar_moments',
-    '_merge',
+    'scalar_moments',
+    'merge',
     'scalar_forward',
-    '_scalar_affine',
-    '_scalar_gradients',
+    'scalar_affine',
+    'scalar_gradients',
     'scalar_backward',
 }
-PASSES = {'_matrix_moments', '_merge', '_matrix_affine', '_matrix_gradients'}
+PASSES = {'matrix_moments', 'merge', 'matrix_affine', 'matrix_gradients'}
 MATRIX = PASSES | {'matrix_forward', 'matrix_backward'}
 
 # Inputs large enough that reductions are cut into chunks.
@@ -66,10 +65,9 @@ def compiled(monkeypatch, tmp_path):
     from triton.runtime.driver import driver
     from triton.runtime.jit import JITFunction
 
+    from whiten_plugins.ops import normalize
     from whiten_plugins.ops.backends.triton import BACKEND, tuning
 
-    # The package has a function of the module's name.
-    normalize = importlib.import_module('whiten_plugins.ops.normalize')
     kernels = {}
     run = JITFunction.run
 

@@ -1,4 +1,4 @@
-"""The tests of the kernels, on the CPU in a process of their own."""
+"""The contract of Triton's kernels, on the CPU in a process of its own."""
 
 import os
 import subprocess
@@ -10,8 +10,8 @@ import torch
 
 from whiten_plugins.ops.backends.selection import triton_serves
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[3]
+BACKENDS = Path(__file__).parents[1]
+ROOT = BACKENDS.parents[2]
 
 
 @pytest.mark.timeout(900)
@@ -22,7 +22,7 @@ ROOT = HERE.parents[3]
 def test_kernels_in_the_interpreter():
     environment = {**os.environ, 'TRITON_INTERPRET': '1'}
     result = subprocess.run(
-        [sys.executable, '-m', 'pytest', '-q', str(HERE)],
+        [sys.executable, '-m', 'pytest', '-q', str(BACKENDS)],
         cwd=ROOT,
         env=environment,
         capture_output=True,

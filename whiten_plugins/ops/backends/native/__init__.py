@@ -1,4 +1,4 @@
-"""CPU kernels in C++ behind the PyTorch path's signatures.
+"""CPU kernels in C++.
 
 Plain C++ with OpenMP, compiled for the processor at first use (see
 :mod:`.build`) and called through ctypes, so that it depends on no version of
@@ -6,10 +6,11 @@ torch. It takes float32 activations whose rows are contiguous; what comes in
 another memory format or precision is PyTorch's.
 """
 
-from ..selection import Backend
+from ..backend import Backend
 from . import activations, statistics, transform
 
 BACKEND = Backend(
+    name='native',
     moments=activations.moments,
     merge_samples=statistics.merge_samples,
     transform=transform.transform,

@@ -1,6 +1,6 @@
-"""The compiled passes over activations.
+"""The four passes over activations, in C++.
 
-Arguments and results are those of :mod:`.torch.activations`.
+Arguments and results are those of :mod:`..torch.activations`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from torch import Tensor
 
 from ...spec import Moments
 from ..torch import activations as pytorch
-from .library import Shape, View, kernels, readable
+from .library import ShapeStruct, ViewStruct, kernels, readable
 
 
 def _view(x: Tensor) -> ctypes.Structure:
-    return byref(View(x.data_ptr(), (c_int64 * 4)(*x.stride())))
+    return byref(ViewStruct(x.data_ptr(), (c_int64 * 4)(*x.stride())))
 
 
 def _coefficients(v: Tensor | None, x: Tensor):
@@ -30,7 +30,7 @@ def _coefficients(v: Tensor | None, x: Tensor):
 
 
 def _shape(x: Tensor):
-    return byref(Shape((c_int64 * 4)(*x.shape)))
+    return byref(ShapeStruct((c_int64 * 4)(*x.shape)))
 
 
 def _serves(*views: Tensor, coefficients: tuple[Tensor | None, ...] = ()):

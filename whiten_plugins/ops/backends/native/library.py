@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from ...spec import Moments
+from ...spec import STATISTICS, Moments, Running
+from ...stage import Parameters
 from .build import BuildError, library
-
-STATISTICS = ('iw', 'in', 'ln', 'bw', 'bn')
 
 
 def readable(*tensors: Tensor | None) -> bool:
@@ -36,31 +35,30 @@ def addresses(tensors: Iterable[Tensor | None]) -> list[int | None]:
     return [None if v is None else v.data_ptr() for v in tensors]
 
 
-class View(ctypes.Structure):
+class ViewStruct(ctypes.Structure):
     """Address and strides of a (samples, entries, rows, size) tensor."""
 
     _fields_ = (('data', c_void_p), ('strides', c_int64 * 4))
 
 
-class Shape(ctypes.Structure):
+class ShapeStruct(ctypes.Structure):
     """Its sizes."""
 
     _fields_ = (('sizes', c_int64 * 4),)
 
 
-class MomentsOf(ctypes.Structure):
+class MomentsStruct(ctypes.Structure):
     """Addresses of :class:`~whiten_plugins.ops.spec.Moments`."""
 
     _fields_ = (('mean', c_void_p), ('cov', c_void_p))
 
     @classmethod
-    def at(cls, moments: Moments | None) -> MomentsOf:
+    def at(cls, moments: Moments | Running | None) -> MomentsStruct:
         return cls(*addresses(moments or ()))
 
 
-class ParametersOf(ctypes.Structure):
-    """Addresses of
-    :class:`~.torch.transform.Parameters`."""
+class ParametersStruct(ctypes.Structure):
+    """Addresses of :class:`~whiten_plugins.ops.stage.Parameters`."""
 
     _fields_ = (
         ('weight', c_void_p),
@@ -69,8 +67,12 @@ class ParametersOf(ctypes.Structure):
         ('cov_logits', c_void_p),
     )
 
+    @classmethod
+    def at(cls, parameters: Parameters) -> ParametersStruct:
+        return cls(*addresses(parameters))
 
-class Stage(ctypes.Structure):
+
+class StageStruct(ctypes.Structure):
     """The small-matrix stage of one call."""
 
     _fields_ = (
@@ -84,9 +86,9 @@ class Stage(ctypes.Structure):
         ('steps', c_int64),
         ('hard', c_int64),
         ('eps', c_double),
-        ('sample', MomentsOf),
-        ('batch', MomentsOf),
-        ('parameters', ParametersOf),
+        ('sample', MomentsStruct),
+        ('batch', MomentsStruct),
+        ('parameters', ParametersStruct),
     )
 
 
@@ -95,11 +97,11 @@ _TYPES = {
     'size': c_int64,
     'real': c_double,
     'threads': c_int,
-    'view': POINTER(View),
-    'shape': POINTER(Shape),
-    'stage': POINTER(Stage),
-    'moments': POINTER(MomentsOf),
-    'parameters': POINTER(ParametersOf),
+    'view': POINTER(ViewStruct),
+    'shape': POINTER(ShapeStruct),
+    'stage': POINTER(StageStruct),
+    'moments': POINTER(MomentsStruct),
+    'parameters': POINTER(ParametersStruct),
 }
 _SIGNATURES = {
     'moments': 'view shape address address threads',

@@ -1,4 +1,4 @@
-"""What becomes of moments between the passes, compiled."""
+"""What becomes of moments between the passes, in C++."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
-from ... import running
-from ...running import Running
-from ...spec import Moments
-from ..torch import mixture
-from .library import MomentsOf, kernels, readable
+from ...spec import Moments, Running
+from ..torch import statistics as pytorch
+from .library import MomentsStruct, kernels, readable
 
 
-def _at(moments: Moments | Running) -> MomentsOf:
-    return byref(MomentsOf.at(moments))
+def _at(moments: Moments | Running):
+    return byref(MomentsStruct.at(moments))
 
 
 def _serves(*tensors: Tensor) -> bool:
@@ -24,9 +22,9 @@ def _serves(*tensors: Tensor) -> bool:
 
 
 def merge_samples(sample: Moments) -> Moments:
-    """As :func:`.torch.mixture.merge_samples`."""
+    """As :func:`..torch.statistics.merge_samples`."""
     if not (_serves(*sample) and len(sample.mean)):
-        return mixture.merge_samples(sample)
+        return pytorch.merge_samples(sample)
     batch = Moments(*(torch.empty_like(v[:1]) for v in sample))
     kernels().merge_samples(_at(sample), *sample.mean.shape, _at(batch))
     return batch
@@ -35,9 +33,9 @@ def merge_samples(sample: Moments) -> Moments:
 def moments_backward(
     moments: Moments, gradients: Moments, count: Tensor | int
 ) -> tuple[Tensor, Tensor]:
-    """As :func:`.torch.mixture.moments_backward`."""
+    """As :func:`..torch.statistics.moments_backward`."""
     if not _serves(*moments, *gradients):
-        return mixture.moments_backward(moments, gradients, count)
+        return pytorch.moments_backward(moments, gradients, count)
     B, d = torch.empty_like(moments.cov), torch.empty_like(moments.mean)
     kernels().moments_backward(
         _at(moments),
@@ -51,14 +49,12 @@ def moments_backward(
     return B, d
 
 
-def update_running(
-    buffers: Running, mean: Tensor, second: Tensor, momentum: float
-) -> None:
-    """As :func:`whiten_plugins.ops.running.update_running`."""
-    if not _serves(*buffers, mean, second):
-        return running.update_running(buffers, mean, second, momentum)
+def update_running(running: Running, batch: Moments, momentum: float) -> None:
+    """As :func:`..torch.statistics.update_running`."""
+    if not _serves(*running, *batch):
+        return pytorch.update_running(running, batch, momentum)
     kernels().update_running(
-        _at(Moments(mean, second)), *mean.shape[1:], momentum, _at(buffers)
+        _at(batch), *batch.mean.shape[1:], momentum, _at(running)
     )
-    for buffer in buffers:
+    for buffer in running:
         increment_version(buffer)

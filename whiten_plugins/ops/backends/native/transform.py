@@ -1,7 +1,7 @@
-"""The compiled small-matrix stage.
+"""From moments to the coefficients of y = A x + b, and back, in C++.
 
-Eigendecompositions (``zca``, ``pca``), the running whitening matrix and
-parameters of other precisions are PyTorch's.
+Eigendecompositions (``zca``, ``pca``) and parameters of other precisions are
+PyTorch's.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ...spec import Moments, NormSpec
+from ...spec import Moments
+from ...stage import Coefficients, Parameters, Stage, StageInputs
 from ..torch import transform as pytorch
-from ..torch.transform import Coefficients, Parameters, TransformGradients
 from .library import (
-    STATISTICS,
-    MomentsOf,
-    ParametersOf,
-    Stage,
+    MomentsStruct,
+    ParametersStruct,
+    StageStruct,
     addresses,
     kernels,
     readable,
@@ -28,78 +27,11 @@ from .library import (
 _Tensors = TypeVar('_Tensors', Moments, Parameters, None)
 
 
-def _serves(
-    sample: Moments | None,
-    batch: Moments | None,
-    parameters: Parameters,
-    spec: NormSpec,
-    whitened: bool,
-) -> bool:
-    if whitened or (spec.whitening != 'itn' and spec.num_rows > 1):
+def _serves(stage: Stage, inputs: StageInputs) -> bool:
+    if stage.spec.whitening != 'itn' and stage.rows > 1:
         return False
+    sample, batch, parameters = inputs
     return readable(*(sample or ()), *(batch or ()), *parameters)
-
-
-def _stage(
-    sample: Moments | None,
-    batch: Moments | None,
-    parameters: Parameters,
-    spec: NormSpec,
-    active: tuple[str, ...],
-) -> Stage:
-    samples, groups, rows = (sample or batch).mean.shape
-    logits = parameters.mean_logits
-    num_logits = 0 if logits is None else logits.shape[-1]
-    affine = parameters.weight
-    affine = parameters.bias if affine is None else affine
-    return Stage(
-        samples=samples,
-        groups=groups,
-        rows=rows,
-        slots=1 if affine is None else affine.numel() // (groups * rows),
-        ratio_groups=logits.numel() // num_logits if num_logits else 1,
-        num_logits=num_logits,
-        position=tuple(
-            spec.stats.index(name) if name in active else -1
-            for name in STATISTICS
-        ),
-        steps=spec.T,
-        hard=spec.hard,
-        eps=spec.eps,
-        sample=MomentsOf.at(sample),
-        batch=MomentsOf.at(batch),
-        parameters=ParametersOf(*addresses(parameters)),
-    )
-
-
-def transform(
-    sample: Moments | None,
-    batch: Moments | None,
-    parameters: Parameters,
-    spec: NormSpec,
-    active: tuple[str, ...],
-    whitened: bool = False,
-) -> Coefficients:
-    """As :func:`.torch.transform.transform`."""
-    if not _serves(sample, batch, parameters, spec, whitened):
-        return pytorch.transform(
-            sample, batch, parameters, spec, active, whitened
-        )
-    sample, batch, parameters = (
-        _contiguous(v) for v in (sample, batch, parameters)
-    )
-    stage = _stage(sample, batch, parameters, spec, active)
-    mean, cov = sample or batch
-    entries = stage.groups * stage.slots
-    results = Coefficients(
-        cov.new_empty(stage.samples, entries, *cov.shape[2:]),
-        mean.new_empty(stage.samples, entries, stage.rows),
-        torch.empty_like(cov),
-    )
-    kernels().transform(
-        byref(stage), *addresses(results), torch.get_num_threads()
-    )
-    return results
 
 
 def _contiguous(tensors: _Tensors) -> _Tensors:
@@ -108,40 +40,70 @@ def _contiguous(tensors: _Tensors) -> _Tensors:
     )
 
 
-def transform_backward(
-    dA: Tensor,
-    db: Tensor,
-    sample: Moments | None,
-    batch: Moments | None,
-    parameters: Parameters,
-    spec: NormSpec,
-    active: tuple[str, ...],
-    whitened: bool = False,
-) -> tuple[Tensor, TransformGradients]:
-    """As :func:`.torch.transform.transform_backward`."""
-    if not _serves(sample, batch, parameters, spec, whitened):
-        return pytorch.transform_backward(
-            dA, db, sample, batch, parameters, spec, active, whitened
-        )
-    sample, batch, parameters = (
-        _contiguous(v) for v in (sample, batch, parameters)
+def _like(tensors: _Tensors) -> _Tensors:
+    return tensors and type(tensors)(
+        *(v if v is None else torch.empty_like(v) for v in tensors)
     )
-    stage = _stage(sample, batch, parameters, spec, active)
-    entries = (stage.samples, stage.groups * stage.slots)
-    dA, db = (v.sum_to_size(*entries, *v.shape[2:]) for v in (dA, db))
-    A = torch.empty_like(dA)
-    mixed = Moments(*(torch.empty_like(v) for v in sample or batch))
-    d_batch = batch and Moments(*(torch.empty_like(v) for v in batch))
-    d_parameters = Parameters(
-        *(v if v is None else torch.empty_like(v) for v in parameters)
+
+
+def _struct(stage: Stage, inputs: StageInputs) -> StageStruct:
+    spec = stage.spec
+    return StageStruct(
+        samples=stage.samples,
+        groups=stage.groups,
+        rows=stage.rows,
+        slots=stage.slots,
+        ratio_groups=stage.ratio_groups,
+        num_logits=len(spec.stats),
+        position=tuple(stage.positions.values()),
+        steps=spec.T,
+        hard=spec.hard,
+        eps=spec.eps,
+        sample=MomentsStruct.at(inputs.sample),
+        batch=MomentsStruct.at(inputs.batch),
+        parameters=ParametersStruct.at(inputs.parameters),
     )
-    kernels().transform_backward(
-        byref(stage),
-        *addresses((dA, db, A)),
-        byref(MomentsOf.at(mixed)),
-        byref(MomentsOf.at(d_batch)),
-        byref(ParametersOf(*addresses(d_parameters))),
+
+
+def transform(stage: Stage, inputs: StageInputs) -> Coefficients:
+    """As :func:`..torch.transform.transform`."""
+    if not _serves(stage, inputs):
+        return pytorch.transform(stage, inputs)
+    inputs = StageInputs(*map(_contiguous, inputs))
+    mean, cov = inputs.sample or inputs.batch
+    results = Coefficients(
+        cov.new_empty(stage.samples, stage.entries, *cov.shape[2:]),
+        mean.new_empty(stage.samples, stage.entries, stage.rows),
+        torch.empty_like(cov),
+    )
+    kernels().transform(
+        byref(_struct(stage, inputs)),
+        *addresses(results),
         torch.get_num_threads(),
     )
-    d_sample = mixed if sample else None
-    return A, TransformGradients(d_sample, d_batch, d_parameters)
+    return results
+
+
+def transform_backward(
+    stage: Stage, inputs: StageInputs, dA: Tensor, db: Tensor
+) -> tuple[Tensor, StageInputs]:
+    """As :func:`..torch.transform.transform_backward`."""
+    if not _serves(stage, inputs):
+        return pytorch.transform_backward(stage, inputs, dA, db)
+    inputs = StageInputs(*map(_contiguous, inputs))
+    shape = (stage.samples, stage.entries)
+    dA, db = (v.sum_to_size(*shape, *v.shape[2:]) for v in (dA, db))
+    A = torch.empty_like(dA)
+    # The gradients of the mixed moments come first, and become the samples'.
+    mixed = _like(inputs.sample or inputs.batch)
+    d_batch, d_parameters = _like(inputs.batch), _like(inputs.parameters)
+    kernels().transform_backward(
+        byref(_struct(stage, inputs)),
+        *addresses((dA, db, A)),
+        byref(MomentsStruct.at(mixed)),
+        byref(MomentsStruct.at(d_batch)),
+        byref(ParametersStruct.at(d_parameters)),
+        torch.get_num_threads(),
+    )
+    d_sample = mixed if inputs.sample else None
+    return A, StageInputs(d_sample, d_batch, d_parameters)

@@ -15,36 +15,7 @@ import torch
 from torch import Tensor
 
 from ...spec import BATCH_STATS, Moments, NormSpec
-
-
-def merge_samples(sample: Moments) -> Moments:
-    """Moments of the batch from those of its samples, exactly.
-
-    m = mean m_n, C = mean [C_n + (m_n - m)(m_n - m)^T], as (1, G, c[, c]).
-    """
-    count = max(1, len(sample.mean))
-    mean = sample.mean.sum(0, keepdim=True) / count
-    spread = (sample.mean - mean).permute(1, 2, 0)
-    cov = torch.baddbmm(sample.cov.sum(0), spread, spread.mT)
-    return Moments(mean, cov.unsqueeze(0) / count)
-
-
-def moments_backward(
-    moments: Moments, gradients: Moments, count: Tensor | int
-) -> tuple[Tensor, Tensor]:
-    """B and d of B x + d, what reaches the elements through their moments.
-
-    B = (dC + dC^T) / count, d = dm / count - B m.
-
-    Args:
-        moments: of a sample, or of the batch.
-        gradients: of these.
-        count: the number of elements behind them.
-    """
-    B = (gradients.cov + gradients.cov.mT) / count
-    # A statistic that a hard choice leaves out has B = 0 and may have m = NaN.
-    mean = torch.where(B.any(-1), moments.mean, 0)
-    return B, gradients.mean / count - (B @ mean.unsqueeze(-1)).squeeze(-1)
+from ...stage import StageInputs
 
 
 def _layer_moments(sample: Moments) -> Moments:
@@ -121,24 +92,16 @@ def _per_channel(weights: Tensor, groups: int) -> Tensor:
 
 
 def mix(
-    sample: Moments | None,
-    batch: Moments | None,
-    mean_logits: Tensor | None,
-    cov_logits: Tensor | None,
-    spec: NormSpec,
-    active: tuple[str, ...],
+    spec: NormSpec, active: tuple[str, ...], inputs: StageInputs
 ) -> Moments:
-    """The mixed mean and covariance, eps included.
+    """Return the mixed mean and covariance, eps included.
 
     Args:
-        sample: moments of each sample, where a statistic needs them.
-        batch: moments of the batch or the running ones, likewise.
-        mean_logits: ratio logits of the means, (K,) or (ratio_groups, K);
-            None where the norm has a single statistic.
-        cov_logits: ratio logits of the (co)variances, likewise.
         spec: the norm.
         active: the statistics that are defined for this input.
+        inputs: moments and ratio logits are read.
     """
+    sample, batch, parameters = inputs
     reference = sample if sample is not None else batch
     groups, rows = reference.mean.shape[1:]
     eye = torch.eye(
@@ -154,7 +117,7 @@ def mix(
             ),
             groups,
         )
-        for logits in (mean_logits, cov_logits)
+        for logits in (parameters.mean_logits, parameters.cov_logits)
     )
     terms = []
     for name, share in zip(active, weights + cov_weights):

@@ -1,17 +1,13 @@
-"""The linear passes: y = A x + b, and dx = A^T g + B x + d.
+"""The linear passes, y = A x + b and dx = A^T g + B x + d.
 
 Both are one kernel over one or two terms: out = A x + B z + b. A is
 contiguous and numbered alike with b where B is missing, B with b where it is
 not; a stride of 0 repeats coefficients over samples or entries.
 """
 
-from __future__ import annotations
-
 import triton
 import triton.language as tl
-from torch import Tensor
 
-from ..tuning import launch, linear_tile, scalar_tile
 from .tiles import at, load_tile, product, store_tile
 
 
@@ -37,7 +33,7 @@ def _add_product(
 
 
 @triton.jit
-def _matrix_affine(
+def matrix_affine(
     x, x_n, x_e, x_row, x_m, A, A_n, A_e,
     z, z_n, z_e, z_row, z_m, B, B_n, B_e,
     out, out_n, out_e, out_row, out_m, b, b_n, b_e,
@@ -83,7 +79,7 @@ def _scalar_term(
 
 
 @triton.jit
-def _scalar_affine(
+def scalar_affine(
     x, x_n, x_e, x_row, x_m, A, A_n, A_e,
     z, z_n, z_e, z_row, z_m, B, B_n, B_e,
     out, out_n, out_e, out_row, out_m, b, b_n, b_e,
@@ -110,95 +106,3 @@ def _scalar_affine(
         b += at(n, e, b_n, b_e)
         total += tl.load(b, mask=valid, other=0.0)[:, None]
     store_tile(out, at(n, e, out_n, out_e), element, out_m, mask, total)
-
-
-def _numbered(coefficients: Tensor | None) -> tuple:
-    """Contiguous coefficients (N or 1, E or 1, ...) and the steps of their
-    number from a sample and from an entry to the next."""
-    if coefficients is None:
-        return None, 0, 0
-    samples, entries = coefficients.shape[:2]
-    steps = (entries if samples > 1 else 0, 1 if entries > 1 else 0)
-    return coefficients.contiguous(), *steps
-
-
-def _strided(x: Tensor | None) -> tuple:
-    """A tensor and its four strides."""
-    return (None, 0, 0, 0, 0) if x is None else (x, *x.stride())
-
-
-def _run(
-    terms: list[tuple[Tensor | None, Tensor | None]],
-    b: Tensor | None,
-    out: Tensor,
-    transpose: bool,
-) -> None:
-    """``out = A x + B z + b`` for the terms (x, A), (z, B)."""
-    num_samples, entries, rows, size = out.shape
-    tensors = ()
-    for x, matrix in terms:
-        tensors += _strided(x) + _numbered(matrix)
-    tensors += _strided(out) + _numbered(b)
-    if rows == 1:
-        tile = scalar_tile(out)
-        tiles = -(-size // tile.elements)
-        launch(
-            _scalar_affine,
-            -(-num_samples * entries // tile.rows) * tiles,
-            tensors,
-            (num_samples, entries, tiles, size),
-            ENTRIES=tile.rows,
-            BLOCK=tile.elements,
-            num_warps=tile.num_warps,
-        )
-        return
-    tile = linear_tile(rows, size)
-    tiles = -(-size // tile.elements)
-    # Entries that interleave in memory run at the same time.
-    interleaved = out.stride(1) < out.stride(3)
-    steps = (1, entries) if interleaved else (tiles, 1)
-    launch(
-        _matrix_affine,
-        num_samples * entries * tiles,
-        tensors,
-        (entries, steps[0], tiles, steps[1], size),
-        ROWS=rows,
-        PADDED=tile.rows,
-        BLOCK=tile.elements,
-        TRANSPOSE=transpose,
-        num_warps=tile.num_warps,
-    )
-
-
-def affine(x: Tensor, A: Tensor, b: Tensor, out: Tensor) -> None:
-    """``out = A x + b``.
-
-    Args:
-        x: (N, E, c, M) of any strides.
-        A: (N or 1, E or 1, c, c).
-        b: (N or 1, E or 1, c).
-        out: (N, E, c, M) of any strides, written.
-    """
-    _run([(x, A), (None, None)], b, out, transpose=False)
-
-
-def input_gradient(
-    grad: Tensor,
-    x: Tensor,
-    A: Tensor,
-    B: Tensor | None,
-    d: Tensor | None,
-    out: Tensor,
-) -> None:
-    """``out = A^T g + B x + d``; without statistics, ``A^T g`` alone.
-
-    Args:
-        grad: g, the gradient of the output, (N, E, c, M) of any strides.
-        x: (N, E, c, M) of any strides.
-        A: coefficients of the forward map, (N or 1, E or 1, c, c).
-        B: what reaches x through the covariances, as A.
-        d: what reaches x through the means, (N or 1, E or 1, c).
-        out: (N, E, c, M) of any strides, written.
-    """
-    second = (None, None) if B is None else (x, B)
-    _run([(grad, A), second], d, out, transpose=True)

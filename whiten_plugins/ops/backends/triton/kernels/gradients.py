@@ -5,19 +5,14 @@ sums one chunk; the chunks' sums lie in one buffer and are added by one
 reduction in a fixed order.
 """
 
-from __future__ import annotations
-
-import torch
 import triton
 import triton.language as tl
-from torch import Tensor
 
-from ..tuning import chunks, gram_tile, launch, scalar_tile
 from .tiles import at, chunk_bounds, load_tile, product, square
 
 
 @triton.jit
-def _matrix_gradients(
+def matrix_gradients(
     g, g_n, g_e, g_row, g_m, x, x_n, x_e, x_row, x_m, dA, db,
     num_entries, total_entries, num_chunks, length, size,
     ROWS: tl.constexpr, PADDED: tl.constexpr, BLOCK: tl.constexpr,
@@ -50,7 +45,7 @@ def _matrix_gradients(
 
 
 @triton.jit
-def _scalar_gradients(
+def scalar_gradients(
     g, g_n, g_e, g_row, g_m, x, x_n, x_e, x_row, x_m, dA, db,
     num_entries, total_entries, num_chunks, length, size,
     ENTRIES: tl.constexpr, BLOCK: tl.constexpr,
@@ -75,43 +70,3 @@ def _scalar_gradients(
     part = at(chunk, entry, total_entries * 2, 1)
     tl.store(dA + part, tl.sum(products, 1), mask=valid)
     tl.store(db + part, tl.sum(total, 1), mask=valid)
-
-
-def affine_gradients(grad: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradients of the affine map's coefficients.
-
-    Args:
-        grad: g, the gradient of the output, (N, E, c, M) of any strides.
-        x: (N, E, c, M) of any strides.
-
-    Returns:
-        dA (N, E, c, c) and db (N, E, c), float32.
-    """
-    num_samples, entries, rows, size = x.shape
-    total = num_samples * entries
-    tile = scalar_tile(x) if rows == 1 else gram_tile(rows, size)
-    programs = -(-total // tile.rows) if rows == 1 else total
-    num_chunks, length = chunks(size, programs, tile, x)
-    sizes = (total * rows * rows, total * rows)
-    parts = torch.empty(
-        num_chunks, sum(sizes), dtype=torch.float32, device=x.device
-    )
-    if rows == 1:
-        kernel, shape = _scalar_gradients, {'ENTRIES': tile.rows}
-    else:
-        kernel, shape = _matrix_gradients, {'ROWS': rows, 'PADDED': tile.rows}
-    launch(
-        kernel,
-        programs * num_chunks,
-        (grad, *grad.stride(), x, *x.stride(), *parts.split(sizes, 1)),
-        (entries, total, num_chunks, length, size),
-        BLOCK=tile.elements,
-        num_warps=tile.num_warps,
-        **shape,
-    )
-    summed = parts[0] if num_chunks == 1 else parts.sum(0)
-    dA, db = summed.split(sizes)
-    return (
-        dA.view(num_samples, entries, rows, rows),
-        db.view(num_samples, entries, rows),
-    )

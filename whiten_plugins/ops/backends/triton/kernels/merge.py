@@ -8,13 +8,8 @@ r"""Moments of parts merge to those of the whole, exactly (Chan et al.).
 Parts are the chunks of a sample's group. The order of all sums is fixed.
 """
 
-from __future__ import annotations
-
 import triton
 import triton.language as tl
-
-from ....spec import Moments
-from ..tuning import launch, merge_tile
 
 
 @triton.jit
@@ -33,7 +28,7 @@ def _part_means(mean, number, row, ROWS: tl.constexpr, mask):
 
 
 @triton.jit
-def _merge(
+def merge(
     mean, cov, merged_mean, merged_cov,
     num_parts, stride_part, stride_group, length, size, num_blocks,
     ROWS: tl.constexpr, PADDED: tl.constexpr,
@@ -79,41 +74,3 @@ def _merge(
     merged_cov += group * ROWS * ROWS
     tl.store(merged_mean + row, total_of_rows, mask=row < ROWS)
     tl.store(merged_cov + offsets, spread, mask=inside)
-
-
-def merge_parts(
-    parts: Moments,
-    shape: tuple[int, int],
-    strides: tuple[int, int],
-    length: int,
-    size: int,
-) -> Moments:
-    """Merges parts of ``length`` elements, ``size`` in all.
-
-    Args:
-        parts: contiguous moments (..., c) and (..., c, c), numbered along
-            their leading dimensions.
-        shape: leading dimensions of the result.
-        strides: from one part's number to the next part's, and from one
-            group's to the next group's.
-        length: elements of a part; the last may have fewer.
-        size: elements of all parts.
-    """
-    rows = parts.mean.shape[-1]
-    mean = parts.mean.new_empty(*shape, rows)
-    cov = parts.cov.new_empty(*shape, rows, rows)
-    num_parts = -(-size // length)
-    tile = merge_tile(rows, num_parts)
-    blocks = -(-rows // tile.rows)
-    launch(
-        _merge,
-        shape[0] * shape[1] * blocks,
-        (*parts, mean, cov),
-        (num_parts, *strides, length, size, blocks),
-        ROWS=rows,
-        PADDED=tile.columns,
-        BLOCK=tile.rows,
-        BLOCK_PARTS=tile.parts,
-        num_warps=tile.num_warps,
-    )
-    return Moments(mean, cov)

@@ -5,21 +5,14 @@ the chunk's first tile, so that no digits are lost where the mean is far
 larger than the deviation. The chunks' moments then merge exactly.
 """
 
-from __future__ import annotations
-
-import torch
 import triton
 import triton.language as tl
-from torch import Tensor
 
-from ....spec import Moments
-from ..tuning import chunks, gram_tile, launch, scalar_tile
-from .merge import merge_parts
 from .tiles import at, chunk_bounds, load_tile, product, square
 
 
 @triton.jit
-def _matrix_moments(
+def matrix_moments(
     x, x_n, x_g, x_row, x_m, mean, cov,
     num_groups, num_entries, num_chunks, length, size,
     ROWS: tl.constexpr, PADDED: tl.constexpr, BLOCK: tl.constexpr,
@@ -56,7 +49,7 @@ def _matrix_moments(
 
 
 @triton.jit
-def _scalar_moments(
+def scalar_moments(
     x, x_n, x_g, x_row, x_m, mean, cov,
     num_groups, num_entries, num_chunks, length, size,
     ENTRIES: tl.constexpr, BLOCK: tl.constexpr,
@@ -87,40 +80,3 @@ def _scalar_moments(
     part = entry * num_chunks + program % num_chunks
     tl.store(mean + part, shift + offset, mask=valid)
     tl.store(cov + part, variance, mask=valid)
-
-
-def moments(x: Tensor) -> Moments:
-    """Mean and centred covariance of every sample and group.
-
-    Args:
-        x: (N, G, c, M) of any strides.
-
-    Returns:
-        mean (N, G, c) and cov (N, G, c, c), float32.
-    """
-    num_samples, groups, rows, size = x.shape
-    entries = num_samples * groups
-    tile = scalar_tile(x) if rows == 1 else gram_tile(rows, size)
-    programs = -(-entries // tile.rows) if rows == 1 else entries
-    num_chunks, length = chunks(size, programs, tile, x)
-    shape = (num_samples, groups * num_chunks, rows)
-    mean = torch.empty(shape, dtype=torch.float32, device=x.device)
-    parts = Moments(mean, mean.new_empty(*shape, rows))
-    if rows == 1:
-        kernel, shape = _scalar_moments, {'ENTRIES': tile.rows}
-    else:
-        kernel, shape = _matrix_moments, {'ROWS': rows, 'PADDED': tile.rows}
-    launch(
-        kernel,
-        programs * num_chunks,
-        (x, *x.stride(), *parts),
-        (groups, entries, num_chunks, length, size),
-        BLOCK=tile.elements,
-        num_warps=tile.num_warps,
-        **shape,
-    )
-    if num_chunks == 1:
-        return parts
-    return merge_parts(
-        parts, (num_samples, groups), (1, num_chunks), length, size
-    )

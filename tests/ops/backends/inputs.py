@@ -1,4 +1,4 @@
-"""Activations as the layout hands them to the kernels, and comparisons."""
+"""Activations as the layout hands them to a backend, and comparisons."""
 
 import torch
 from torch import Tensor
@@ -6,15 +6,20 @@ from torch import Tensor
 from tests.norms.cases import random_input
 
 # Samples, groups, rows and elements: one row and several, powers of two and
-# not, one tile and part of one, more rows than a slab.
+# not, edges of tiles, blocks and registers, more rows than a tile is high.
 SHAPES = [
-    (2, 3, 1, 33),
-    (1, 5, 1, 7),
     (2, 3, 1, 1),
-    (2, 1, 3, 33),
-    (1, 2, 16, 70),
+    (1, 5, 1, 7),
+    (2, 3, 1, 37),
+    (16, 8, 1, 3136),
     (1, 1, 5, 1),
+    (2, 5, 3, 31),
+    (1, 2, 16, 70),
+    (3, 4, 16, 777),
+    (1, 2, 16, 20000),
     (1, 1, 40, 7),
+    (2, 1, 64, 1500),
+    (1, 1, 70, 1025),
 ]
 
 
@@ -23,6 +28,11 @@ def rows_of(shape, seed=0, device='cpu', dtype=torch.float32) -> Tensor:
     samples, groups, rows, size = shape
     x = random_input((samples, groups * rows, size), seed)
     return x.view(shape).to(device, dtype)
+
+
+def slots_between(x: Tensor) -> Tensor:
+    """The same (N, E, c, M) with entries between the rows, as GW's slots."""
+    return x.transpose(1, 2).contiguous().transpose(1, 2)
 
 
 def interleaved(x: Tensor) -> Tensor:
@@ -36,7 +46,7 @@ def channels_last(x: Tensor) -> Tensor:
     return x.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
 
 
-LAYOUTS = [Tensor.contiguous, channels_last, interleaved]
+LAYOUTS = [Tensor.contiguous, slots_between, channels_last, interleaved]
 
 
 def matrices(x: Tensor, shared: str = '', seed: int = 0) -> Tensor:

@@ -1,0 +1,25 @@
+"""What a backend is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Backend(NamedTuple):
+    """The passes over activations, and what is done with the small tensors
+    between them, in the order of a training step.
+
+    Arguments and results are those of the functions in :mod:`.torch`.
+    """
+
+    name: str
+    moments: Callable
+    merge_samples: Callable
+    transform: Callable
+    update_running: Callable
+    affine: Callable
+    affine_gradients: Callable
+    transform_backward: Callable
+    moments_backward: Callable
+    input_gradient: Callable

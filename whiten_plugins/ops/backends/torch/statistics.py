@@ -1,0 +1,59 @@
+"""What becomes of moments between the passes, in PyTorch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...spec import Moments, Running
+
+
+def merge_samples(sample: Moments) -> Moments:
+    """Moments of the batch from those of its samples, exactly.
+
+    m = mean m_n, C = mean [C_n + (m_n - m)(m_n - m)^T], as (1, G, c[, c]).
+    """
+    count = max(1, len(sample.mean))
+    mean = sample.mean.sum(0, keepdim=True) / count
+    spread = (sample.mean - mean).permute(1, 2, 0)
+    cov = torch.baddbmm(sample.cov.sum(0), spread, spread.mT)
+    return Moments(mean, cov.unsqueeze(0) / count)
+
+
+def moments_backward(
+    moments: Moments, gradients: Moments, count: Tensor | int
+) -> tuple[Tensor, Tensor]:
+    """B and d of B x + d, what reaches the elements through their moments.
+
+    B = (dC + dC^T) / count, d = dm / count - B m.
+
+    Args:
+        moments: of a sample, or of the batch.
+        gradients: of these.
+        count: the number of elements behind them.
+    """
+    B = (gradients.cov + gradients.cov.mT) / count
+    # A statistic that a hard choice leaves out has B = 0 and may have m = NaN.
+    mean = torch.where(B.any(-1), moments.mean, 0)
+    return B, gradients.mean / count - (B @ mean.unsqueeze(-1)).squeeze(-1)
+
+
+def update_running(running: Running, batch: Moments, momentum: float) -> None:
+    """running = (1 - momentum) * running + momentum * batch, in place.
+
+    A group whose batch statistics hold NaN or Inf keeps its old values.
+
+    Args:
+        running: the buffers.
+        batch: batch mean, (1, G, c), and what is kept beside it: batch
+            covariance or whitening matrix, (1, G, c, c).
+        momentum: weight of the batch, in [0, 1].
+    """
+    groups = batch.mean.shape[1]
+    sums = batch.mean.view(groups, -1).sum(1)
+    sums = sums + batch.cov.view(groups, -1).sum(1)
+    finite = sums.isfinite().unsqueeze(1)
+    for buffer, value in zip(running, batch):
+        old = buffer.view(groups, -1)
+        value = value.view(groups, -1).to(old.dtype)
+        old.copy_(torch.where(finite, old.lerp(value, momentum), old))

@@ -1,0 +1,114 @@
+r"""The small-matrix stage of a call: from moments to y = A x + b.
+
+.. math::
+    A_n = \mathrm{diag}(\gamma)\, \hat\Sigma_n^{-1/2}, \qquad
+    b_n = \beta - A_n \hat\mu_n
+
+Its tensors are small, and every backend has code of its own for it; what
+they agree on stands here.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+from .spec import STATISTICS, Moments, NormSpec
+
+
+class Parameters(NamedTuple):
+    """What a norm learns; None for what it does not have.
+
+    ``weight`` and ``bias`` are (C,); the ratio logits are (K,) or
+    (ratio_groups, K).
+    """
+
+    weight: Tensor | None
+    bias: Tensor | None
+    mean_logits: Tensor | None
+    cov_logits: Tensor | None
+
+
+class StageInputs(NamedTuple):
+    """What the stage reads, or the gradients of what it read.
+
+    ``sample`` are the moments of each sample, ``batch`` those of the batch
+    or the running ones; None where no statistic needs them.
+    """
+
+    sample: Moments | None
+    batch: Moments | None
+    parameters: Parameters
+
+
+class Coefficients(NamedTuple):
+    """A (N or 1, E, c, c), b (N or 1, E, c) and the whitening matrix W."""
+
+    A: Tensor
+    b: Tensor
+    W: Tensor
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Shapes and settings of the stage.
+
+    Args:
+        spec: the norm.
+        active: those of its statistics that are defined for this input.
+        samples: N where a statistic is a sample's own, else 1.
+        groups: G, groups of rows with statistics of their own.
+        slots: channels of a row that have weights of their own: C / c in a
+            norm across groups with weight or bias, else 1.
+        ratio_groups: groups of channels with ratios of their own.
+    """
+
+    spec: NormSpec
+    active: tuple[str, ...]
+    samples: int
+    groups: int
+    slots: int = 1
+    ratio_groups: int = 1
+
+    @classmethod
+    def of(
+        cls,
+        spec: NormSpec,
+        active: tuple[str, ...],
+        samples: int,
+        channels: int,
+        parameters: Parameters,
+    ) -> Stage:
+        """Build the stage of a norm with these parameters."""
+        groups = 1 if spec.across_groups else channels // spec.num_rows
+        affine = parameters.weight is not None or parameters.bias is not None
+        logits = parameters.mean_logits
+        return cls(
+            spec,
+            active,
+            samples if spec.uses_samples else 1,
+            groups,
+            channels // (groups * spec.num_rows) if affine else 1,
+            1 if logits is None or logits.dim() == 1 else len(logits),
+        )
+
+    @property
+    def rows(self) -> int:
+        """c, rows of a group."""
+        return self.spec.num_rows
+
+    @property
+    def entries(self) -> int:
+        """E, matrices A of a sample."""
+        return self.groups * self.slots
+
+    @functools.cached_property
+    def positions(self) -> dict[str, int]:
+        """Where each statistic's ratio logit is; -1 if it is not active."""
+        return {
+            name: self.spec.stats.index(name) if name in self.active else -1
+            for name in STATISTICS
+        }
