@@ -1,5 +1,6 @@
 """Input on which the published code crashes or returns NaN."""
 
+import contextlib
 import math
 import re
 from copy import deepcopy
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests import reference
 from whiten_plugins import norms
 
 from .cases import (
@@ -16,6 +18,7 @@ from .cases import (
     Case,
     assert_close,
     assert_same,
+    copy_state,
     random_input,
     run,
 )
@@ -362,6 +365,140 @@ def test_small_values_in_half_precision(case):
     assert_finite(results)
     wanted = run(expected, x.double(), grad.double())
     assert_close(results['output'], wanted['output'], 1e-5)
+
+
+# --------------------------------------------------------------- wide scales
+ZCA = [
+    Case('BW', dict(num_pergroup=4)),
+    Case('BW', dict(num_pergroup=4, running='cov')),
+    Case('SW', dict(num_pergroup=4, whitening='zca')),
+    Case('SW', dict(num_pergroup=4, sw_type=5, whitening='zca')),
+    Case('IW', dict(num_pergroup=4, whitening='zca')),
+    Case('GW', dict(num_groups=4, whitening='zca')),
+]
+
+
+@pytest.mark.parametrize('exponents', [(-1, 3), (0, 3), (-3, 1), (2, 4)])
+@pytest.mark.parametrize('case', ZCA, ids=str)
+def test_channels_of_widely_different_scales(case, exponents):
+    """Standard deviations from 0.1 to 1000, and the like, in one group."""
+    scale = torch.logspace(*exponents, 8, dtype=torch.float64)
+    x = (random_input((6, 8, 9, 10)) * scale.view(1, 8, 1, 1)).float()
+    grad = random_input(x.shape, 1).float()
+    norm, expected = case.pair()
+    norm.float()
+    for training in (True, False):
+        actual = run(norm.train(training), x, grad)
+        wanted = run(expected.train(training), x.double(), grad.double())
+        assert_close(actual['output'], wanted['output'], 1e-4)
+        for c in range(8):  # each channel has gradients of its own scale
+            assert_close(
+                actual['input'][:, c], wanted['input'][:, c], 1e-3, 1e-2
+            )
+
+
+# ----------------------------------------------------------- many iterations
+def newton_of_eigenvalues(S, T):
+    """ItN eq. 7 on each eigenvalue, where it cannot multiply rounding."""
+    eigenvalues, D = torch.linalg.eigh(S)
+    trace = eigenvalues.sum(-1, keepdim=True)
+    s, p = eigenvalues / trace, torch.ones_like(eigenvalues)
+    for _ in range(T):
+        p = (3 * p - p**3 * s) / 2
+    return (D * (p / trace.sqrt()).unsqueeze(-2)) @ D.mT
+
+
+ITERATED = [
+    Case('ItN', dict(num_pergroup=64)),
+    Case('ItN', dict(num_pergroup=64, running='cov')),
+    Case('SW', dict(num_pergroup=16)),
+    Case('GW', dict(num_groups=16)),
+    Case('IW', dict(num_pergroup=16)),
+]
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize('T', [1, 5, 9, 11, 15, 20])
+@pytest.mark.parametrize('case', ITERATED, ids=str)
+def test_many_iterations(case, T, dtype, monkeypatch):
+    """64 equal channels, correlated ones, and pooled 1x1 maps."""
+    monkeypatch.setattr(reference, 'newton', newton_of_eigenvalues)
+    equal = random_input((4, 1, 5, 6)).repeat(1, 64, 1, 1)
+    inputs = [equal, random_input((4, 64, 9, 10))]
+    if case.type in ('ItN', 'SW'):
+        inputs.append(random_input((12, 64, 1, 1)))
+    for x in inputs:
+        norm, expected = case.pair(64, T=T, eps=1e-3)
+        norm.to(dtype)
+        x = x.to(dtype)
+        with torch.no_grad():
+            wanted = expected(x.double())
+        tolerance = 1e-9 if dtype is torch.float64 else 2e-3
+        results = run(norm, x, random_input(x.shape, 1).to(dtype))
+        assert_close(results['output'], wanted, tolerance)
+        in_double = run(
+            norm.double(), x.double(), random_input(x.shape, 1).to(dtype)
+        )
+        assert_same(results, in_double, tolerance)
+
+
+# --------------------------------------------------------------- other dtypes
+@pytest.mark.parametrize(
+    'dtype, remedy',
+    [
+        (torch.uint8, r'x\.float\(\)'),
+        (torch.int64, r'x\.float\(\)'),
+        (torch.bool, r'x\.float\(\)'),
+        (torch.complex64, r'x\.real'),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('case', KINDS, ids=str)
+def test_input_that_is_not_of_a_floating_dtype(case, training, dtype, remedy):
+    norm = case.norm().train(training)
+    x = torch.ones(2, 8, 4, 5).to(dtype)
+    with pytest.raises(TypeError, match=f'got {dtype}.*{remedy}'):
+        norm(x)
+
+
+# -------------------------------------------------------------- half norms
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize('case', KINDS, ids=str)
+def test_norm_in_half_precision(case, dtype):
+    """As after model.half(): variances near float16's largest number."""
+    norm, expected = case.pair()
+    norm.to(dtype)
+    copy_state(norm.double(), expected)
+    norm.to(dtype)
+    for seed in range(3):
+        x = (random_input((3, 8, 9, 10), seed) * 240).to(dtype)
+        norm(x), expected(x.double())
+    for name, buffer in expected.named_buffers():
+        assert_close(norm.get_buffer(name), buffer, 2e-2)
+    x = (random_input((3, 8, 9, 10), 7) * 240).to(dtype)
+    y, wanted = norm.eval()(x), expected.eval()(x.double())
+    assert y.isfinite().all()
+    assert_close(y, wanted.detach(), 5e-2)
+
+
+# ------------------------------------------------------- cumulative averages
+@pytest.mark.parametrize('case', [c for c in KINDS if c.type != 'GW'], ids=str)
+def test_batches_without_statistics_do_not_count(case):
+    """Empty, not finite, or of one pixel: the average is of the others."""
+    norm, expected = case.pair(momentum=None)
+    if not norm.spec.uses_batch:
+        pytest.skip('no running statistics')
+    one_pixel = torch.ones(1, 8, 1, 1).double()
+    for seed in range(3):
+        x = random_input((3, 8, 4, 5), seed)
+        norm(x), expected(x)
+        norm(x[:0])
+        norm(spoiled(math.nan))
+        with contextlib.suppress(ValueError):
+            norm(one_pixel)
+    for name, buffer in expected.named_buffers():
+        assert_close(norm.get_buffer(name), buffer, 1e-10)
 
 
 # ------------------------------------------------------- arguments and shapes

@@ -191,6 +191,30 @@ def single_value_run(rank):
     return {'output': y.detach(), 'buffers': dict(norm.named_buffers())}
 
 
+def all_empty_run(case):
+    """A step in which no process has an element, then one with some."""
+    norm, _ = case.pair()
+    buffers = {k: v.clone() for k, v in norm.named_buffers()}
+    x = torch.zeros(0, 8, 7, 7).double()
+    step(norm, x, torch.zeros_like(x))
+    gradients = {k: p.grad.clone() for k, p in norm.named_parameters()}
+    kept = all(torch.equal(norm.get_buffer(k), v) for k, v in buffers.items())
+    y = norm(random_input((2, 8, 7, 7)))
+    return {'gradients': gradients, 'kept': kept, 'next': y.detach()}
+
+
+def frozen_run(rank):
+    """Nothing to learn; the input of rank 1 alone needs a gradient, or none
+    does."""
+    norm, _ = Case('SyncSW', dict(num_pergroup=4)).pair()
+    norm.requires_grad_(False)
+    x = Split((2, 2, 2)).whole(0)[0].chunk(3)[rank]
+    alone = norm(x)
+    y = norm(x.clone().requires_grad_(rank == 1))
+    y.sum().backward()
+    return {'frozen': alone.requires_grad, 'with rank 1': y.requires_grad}
+
+
 def precision_run(rank):
     """float16 activations and a mean far away: what travels is exact."""
     results = {}
@@ -223,11 +247,14 @@ def run_all(rank, world_size, folder):
         for name, split in SPLITS[world_size].items()
         if case.defined_for((12, 8, *split.trailing))
     }
+    for case in CASES:
+        results['all empty', str(case)] = all_empty_run(case)
     results['subgroup'] = subgroup_run(rank)
     if world_size == 3:
         results['no_grad'] = no_grad_run(rank)
         results['sizes'] = sizes_run(rank)
         results['precision'] = precision_run(rank)
+        results['frozen'] = frozen_run(rank)
     results['single value'] = single_value_run(rank)
     return results
 
@@ -414,3 +441,20 @@ def test_a_single_value_in_all_processes_gives_the_bias(seen, world_size):
         assert result['output'].abs().sum() == 0
         for buffer in result['buffers'].values():
             assert buffer.isfinite().all()
+
+
+@pytest.mark.parametrize('world_size', [2, 3])
+@pytest.mark.parametrize('case', CASES, ids=str)
+def test_no_element_in_any_process(seen, world_size, case):
+    """As a mask head without a positive RoI on any GPU."""
+    for results in seen(world_size):
+        result = results['all empty', str(case)]
+        assert result['kept']
+        for name, gradient in result['gradients'].items():
+            assert gradient.abs().sum() == 0, name
+        assert result['next'].isfinite().all()
+
+
+def test_frozen_norm_takes_part_only_where_another_process_learns(seen):
+    for results in seen(3):
+        assert results['frozen'] == {'frozen': False, 'with rank 1': True}

@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from tests.norms.cases import CASES, SHAPES, assert_close, random_input
+from tests.norms.cases import (
+    CASES,
+    KINDS,
+    SHAPES,
+    assert_close,
+    random_input,
+)
 from whiten_plugins.norms import IW, SN
 from whiten_plugins.ops import Parameters, export
 
@@ -74,3 +80,68 @@ def test_inverse_square_root_converges(condition):
     W = export.inverse_sqrt((D * values) @ D.mT)
     expected = (D * values.rsqrt()) @ D.mT
     assert_close(W, expected, 1e-6)
+
+
+# ------------------------------------------------------ autocast and tracing
+class Network(torch.nn.Module):
+    """A convolution, which autocast turns into half precision, and a norm."""
+
+    def __init__(self, norm):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, norm.num_features, 3)
+        self.norm = norm
+
+    def forward(self, x):
+        return self.norm(self.conv(x))
+
+
+def autocast(dtype):
+    return torch.autocast('cpu', dtype, cache_enabled=False)
+
+
+def traced(network, x):
+    return torch.jit.trace(network, x)
+
+
+def exported(network, x):
+    return torch.export.export(network, (x,)).module()
+
+
+RECORDED = [traced]
+if hasattr(torch.compiler, 'is_exporting'):
+    RECORDED.append(exported)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize('record', RECORDED)
+@pytest.mark.parametrize('case', KINDS, ids=str)
+def test_recorded_network_under_autocast(case, record, dtype):
+    """Recorded within autocast or outside, it gives what it gave itself."""
+    torch.manual_seed(0)
+    network = Network(case.norm()).eval()
+    torch.nn.init.normal_(network.conv.weight, std=3)
+    x = torch.randn(2, 3, 9, 10)
+    network.train()(x), network.eval()
+    with torch.no_grad(), autocast(dtype):
+        expected = network(x)
+        within = record(network, x)(x)
+    with torch.no_grad():
+        outside = record(network, x)
+        with autocast(dtype):
+            after = outside(x)
+    assert within.dtype == expected.dtype == dtype
+    # A value may be rounded to the other side.
+    tolerance = 2 * torch.finfo(dtype).eps
+    for actual in (within, after):
+        torch.testing.assert_close(
+            actual.float(), expected.float(), rtol=tolerance, atol=tolerance
+        )
+
+
+@pytest.mark.parametrize('case', KINDS, ids=str)
+def test_wide_scales_in_the_traceable_text(case):
+    norm = case.norm().eval()
+    scale = torch.logspace(-1, 3, 8, dtype=torch.float64).view(1, 8, 1, 1)
+    x = random_input((4, 8, 9, 10)) * scale
+    norm.double().train()(x), norm.eval()
+    assert_close(evaluated(norm.float(), x.float()), norm.double()(x), 1e-4)

@@ -170,17 +170,10 @@ class WhiteningNorm(nn.Module):
         if not self.spec.uses_batch:
             return None
         return Running(
-            self.running_mean, getattr(self, self.covariance_buffer)
+            self.running_mean,
+            getattr(self, self.covariance_buffer),
+            self.num_batches_tracked,
         )
-
-    def _momentum(self) -> float:
-        """Count this batch and return its weight."""
-        if not (self.training and self.spec.uses_batch):
-            return 0.0
-        self.num_batches_tracked.add_(1)
-        if self.momentum is None:
-            return 1.0 / float(self.num_batches_tracked)
-        return self.momentum
 
     def _logits(self, input: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Return the ratio logits of the means and of the covariances."""
@@ -207,7 +200,7 @@ class WhiteningNorm(nn.Module):
             self.spec,
             running=self._running(),
             training=self.training,
-            momentum=self._momentum(),
+            momentum=self.momentum,
             sync=self.sync,
         )
 

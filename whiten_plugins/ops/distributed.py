@@ -28,8 +28,11 @@ def _unpack(flat: Tensor, like: Moments) -> Moments:
 
 
 def all_reduce_moments(
-    local: Moments, count: int, group: dist.ProcessGroup | None
-) -> tuple[Moments, Tensor]:
+    local: Moments,
+    count: int,
+    wants_gradient: bool,
+    group: dist.ProcessGroup | None,
+) -> tuple[Moments, Tensor, Tensor]:
     """Moments over all processes, weighted by each one's elements.
 
     Raw second moments travel in float64, where their cancellation costs
@@ -38,22 +41,28 @@ def all_reduce_moments(
     Args:
         local: batch moments of this process, (1, G, c[, c]).
         count: elements in each row here; may be 0.
+        wants_gradient: whether anything here needs a gradient.
         group: the process group, None for the default one.
 
     Returns:
-        The moments (NaN where no process has an element) and the total
-        count as a tensor.
+        The moments (mean 0 and covariance I where no process has an
+        element), the total count and the number of processes that want a
+        gradient, both as tensors.
     """
     mean, cov = (v.double() for v in local)
     second = cov + mean.unsqueeze(-1) * mean.unsqueeze(-2)
-    counter = mean.new_full((1,), count)
-    flat = torch.cat([_pack(Moments(mean, second)) * count, counter])
+    counters = mean.new_tensor([count, wants_gradient])
+    flat = torch.cat([_pack(Moments(mean, second)) * count, counters])
     dist.all_reduce(flat, group=group)
-    total = flat[-1]
-    mean, second = _unpack(flat[:-1] / total, Moments(mean, second))
+    total, wanting = flat[-2:]
+    mean, second = _unpack(
+        flat[:-2] / total.clamp(min=1), Moments(mean, second)
+    )
     cov = second - mean.unsqueeze(-1) * mean.unsqueeze(-2)
+    eye = torch.eye(cov.shape[-1], dtype=cov.dtype, device=cov.device)
+    cov = torch.where(total > 0, cov, eye)
     dtype = local.mean.dtype
-    return Moments(mean.to(dtype), cov.to(dtype)), total.to(dtype)
+    return Moments(mean.to(dtype), cov.to(dtype)), total.to(dtype), wanting
 
 
 def all_reduce_gradients(

@@ -43,8 +43,9 @@ class _Call(NamedTuple):
     backend: Backend
     stage: Stage
     batch_training: bool
-    momentum: float
+    momentum: float | None
     sync: Sync | None
+    wants_gradient: bool
 
 
 def _active_stats(
@@ -76,23 +77,51 @@ def _active_stats(
     return active
 
 
-def _moments(
+class _Statistics(NamedTuple):
+    """Moments where the norm reads them: of the samples, and of the batch.
+
+    ``total`` is the number of elements behind a row of the batch, ``wanting``
+    the number of processes that want a gradient.
+    """
+
+    sample: Moments | None
+    batch: Moments | None
+    total: Tensor | int
+    wanting: Tensor | int
+
+
+def _statistics(
     x: Tensor, call: _Call, running: Running | None
-) -> tuple[Moments | None, Moments | None, Tensor | int]:
-    """Moments of the samples and of the batch, where the norm reads them,
-    and the number of elements behind a row of the batch."""
-    spec, sample, batch, total = call.stage.spec, None, None, 0
-    if spec.uses_samples or call.batch_training:
-        rows = statistics_view(x, spec)
-        sample = call.backend.moments(rows)
-    if call.batch_training:
-        batch = call.backend.merge_samples(sample)
-        total = len(rows) * rows.shape[-1]
-        if call.sync:
-            batch, total = all_reduce_moments(batch, total, call.sync.group)
-    elif spec.uses_batch:
-        batch = running.moments(spec.num_rows, compute_dtype(x))
-    return sample if spec.uses_samples else None, batch, total
+) -> _Statistics:
+    spec, backend = call.stage.spec, call.backend
+    rows = statistics_view(x, spec)
+    sample = backend.moments(rows) if spec.uses_samples else None
+    if not call.batch_training:
+        batch = None
+        if spec.uses_batch:
+            batch = running.moments(spec.num_rows, compute_dtype(x))
+        return _Statistics(sample, batch, 0, 1)
+    if sample is None:
+        batch = backend.moments(rows, len(rows) != 1)
+    else:
+        batch = backend.merge_samples(sample)
+    total, wanting = len(rows) * rows.shape[-1], 1
+    if call.sync:
+        batch, total, wanting = all_reduce_moments(
+            batch, total, call.wants_gradient, call.sync.group
+        )
+    return _Statistics(sample, batch, total, wanting)
+
+
+def _track(
+    running: Running, statistics: _Statistics, W: Tensor, call: _Call
+) -> None:
+    """Update the running statistics."""
+    mean, cov = statistics.batch
+    if call.sync:  # no process may have an element
+        mean = torch.where(statistics.total > 0, mean, torch.nan)
+    kept = W if call.stage.spec.running == 'matrix' else cov
+    call.backend.update_running(running, Moments(mean, kept), call.momentum)
 
 
 def _through_moments(
@@ -145,24 +174,24 @@ class _OnlyFirstDerivative(Function):
 
 
 class _Normalize(Function):
-    """``anchor`` is an empty leaf that makes every process of a group take
-    part in the backward, also one whose input needs no gradient."""
+    """``anchor`` is an empty leaf where nothing here needs a gradient, but
+    another process may: then this one has to take part in its backward."""
 
     @staticmethod
     def forward(ctx, input, call, running, anchor, *parameters):
         x, spec = dense(input), call.stage.spec
         with torch.autocast(x.device.type, enabled=False):
-            sample, batch, total = _moments(x, call, running)
+            statistics = _statistics(x, call, running)
+            sample, batch, total, wanting = statistics
             inputs = StageInputs(sample, batch, Parameters(*parameters))
             A, b, W = call.backend.transform(call.stage, inputs)
             if call.batch_training:
-                kept = W if spec.running == 'matrix' else batch.cov
-                call.backend.update_running(
-                    running, Moments(batch.mean, kept), call.momentum
-                )
+                _track(running, statistics, W, call)
             y = torch.empty_like(x)
             rows_of_x, rows_of_y = (affine_view(v, spec) for v in (x, y))
             call.backend.affine(rows_of_x, A, b, rows_of_y)
+        if anchor is not None and not wanting:
+            ctx.mark_non_differentiable(y)
         ctx.call, ctx.total = call, total
         nothing = (None, None)
         ctx.save_for_backward(
@@ -197,7 +226,9 @@ class _Normalize(Function):
         with torch.autocast(x.device.type, enabled=False):
             rows_of_x = affine_view(x, spec)
             rows_of_grad = affine_view(dense(grad), spec)
-            dA, db = backend.affine_gradients(rows_of_grad, rows_of_x)
+            dA, db = backend.affine_gradients(
+                rows_of_grad, rows_of_x, call.stage.samples != len(x)
+            )
             A, gradients = backend.transform_backward(
                 call.stage, inputs, dA, db
             )
@@ -212,6 +243,17 @@ class _Normalize(Function):
                     rows_of_grad, rows_of_x, A, B, d, rows_of_dx
                 )
         return dx, *gradients.parameters
+
+
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def _wrong_dtype(dtype: torch.dtype) -> str:
+    remedy = 'convert it with x.float()'
+    if dtype.is_complex:
+        remedy = 'normalize x.real and x.imag, or x.abs()'
+    names = ', '.join(str(known).removeprefix('torch.') for known in _DTYPES)
+    return f'expected input of dtype {names}, got {dtype}: {remedy}'
 
 
 def _is_exported() -> bool:
@@ -245,7 +287,7 @@ def whitening_norm(
     spec: NormSpec,
     running: Running | None = None,
     training: bool = True,
-    momentum: float = 0.1,
+    momentum: float | None = 0.1,
     sync: Sync | None = None,
 ) -> Tensor:
     r"""Normalize or whiten ``x`` by mixed statistics.
@@ -264,7 +306,8 @@ def whitening_norm(
         running: running statistics, where ``spec`` has batch statistics;
             updated in place in training, read otherwise.
         training: take batch statistics from ``x``.
-        momentum: weight of this batch in the running statistics.
+        momentum: weight of this batch in the running statistics; None for
+            the mean over all batches that gave statistics.
         sync: share batch statistics over processes; None for this process
             alone.
 
@@ -273,8 +316,11 @@ def whitening_norm(
         empty result and leaves ``running`` as it is.
 
     Raises:
+        TypeError: if ``x`` is not of a floating dtype.
         ValueError: if every statistic would be taken over one element.
     """
+    if x.dtype not in _DTYPES:
+        raise TypeError(_wrong_dtype(x.dtype))
     if _is_exported() and not (training and spec.uses_batch):
         return traceable_norm(x, parameters, spec, running)
     return _run(x, parameters, spec, running, training, momentum, sync)
@@ -287,7 +333,7 @@ def _run(
     spec: NormSpec,
     running: Running | None,
     training: bool,
-    momentum: float,
+    momentum: float | None,
     sync: Sync | None,
 ) -> Tensor:
     processes = world_size(sync.group) if sync else 1
@@ -299,8 +345,13 @@ def _run(
     if not batch_training:
         backend = evaluating(backend, spec)
     stage = Stage.of(spec, active, len(x), x.shape[1], parameters)
-    call = _Call(backend, stage, batch_training, momentum, sync)
+    wants_gradient = torch.is_grad_enabled() and any(
+        v is not None and v.requires_grad for v in (x, *parameters)
+    )
+    call = _Call(
+        backend, stage, batch_training, momentum, sync, wants_gradient
+    )
     anchor = None
     if sync and batch_training and torch.is_grad_enabled():
-        anchor = x.new_empty(0, requires_grad=True)
+        anchor = None if wants_gradient else x.new_empty(0).requires_grad_()
     return _Normalize.apply(x, call, running, anchor, *parameters)

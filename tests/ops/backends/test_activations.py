@@ -16,12 +16,20 @@ def moments_of(x):
     return x.mean(-1), centred @ centred.mT / x.shape[-1]
 
 
+def side_by_side(x):
+    """All samples as one, (1, E, c, N M)."""
+    return x.permute(1, 2, 0, 3).flatten(2).unsqueeze(0)
+
+
 def check_moments(backend, x, tolerance=None):
-    actual = backend.moments(x)
-    assert actual.mean.dtype == actual.cov.dtype == torch.float32
-    assert actual.cov.is_contiguous()
-    for value, wanted in zip(actual, moments_of(x)):
-        assert_near(value, wanted, tolerance or TOLERANCES[backend.name])
+    tolerance = tolerance or TOLERANCES[backend.name]
+    for shared in (False, True):
+        actual = backend.moments(x, shared)
+        assert actual.mean.dtype == actual.cov.dtype == torch.float32
+        assert actual.cov.is_contiguous()
+        expected = moments_of(side_by_side(x) if shared else x)
+        for value, wanted in zip(actual, expected):
+            assert_near(value, wanted, tolerance)
 
 
 def check_affine(backend, x, A, out, tolerance=None):
@@ -32,11 +40,13 @@ def check_affine(backend, x, A, out, tolerance=None):
 
 
 def check_affine_gradients(backend, grad, x):
-    actual = backend.affine_gradients(grad, x)
     expected = grad.double() @ x.double().mT, grad.double().sum(-1)
-    for value, wanted in zip(actual, expected):
-        assert value.shape == wanted.shape
-        assert_near(value, wanted, TOLERANCES[backend.name])
+    for shared in (False, True):
+        actual = backend.affine_gradients(grad, x, shared)
+        for value, wanted in zip(actual, expected):
+            wanted = wanted.sum(0, keepdim=True) if shared else wanted
+            assert value.shape == wanted.shape
+            assert_near(value, wanted, TOLERANCES[backend.name])
 
 
 def check_input_gradient(backend, grad, x, A, B, out, tolerance=None):
@@ -85,10 +95,13 @@ def test_input_gradient_without_statistics(backend, device, rows):
 @pytest.mark.parametrize(
     'shared', ['samples', 'entries', 'samples and entries']
 )
-@pytest.mark.parametrize('rows', [1, 3, 20])
-def test_shared_coefficients(backend, device, rows, shared):
+@pytest.mark.parametrize(
+    'shape',
+    [(2, 3, 1, 33), (2, 3, 3, 33), (2, 3, 20, 33), (70, 2, 5, 1)],
+    ids=str,
+)
+def test_shared_coefficients(backend, device, shape, shared):
     """Of the batch (no samples' own), of GW's slots (no entries' own)."""
-    shape = (2, 3, rows, 33)
     grad, x = (rows_of(shape, seed, device) for seed in range(2))
     A, B = matrices(x), matrices(x, shared, seed=1)
     check_affine(backend, x, B, torch.empty_like(x))

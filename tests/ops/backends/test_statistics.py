@@ -55,9 +55,11 @@ def test_gradient_through_moments_that_a_hard_choice_left_out(backend, device):
     assert B.isfinite().all() and d.isfinite().all()
 
 
-def start(device):
+def start(device, dtype=torch.float32):
     return Running(
-        torch.zeros(32, device=device), torch.zeros(4, 8, 8, device=device)
+        torch.zeros(32, device=device, dtype=dtype),
+        torch.zeros(4, 8, 8, device=device, dtype=dtype),
+        torch.tensor(0, device=device),
     )
 
 
@@ -69,7 +71,7 @@ def test_momentum_is_the_weight_of_the_batch(backend, device, momentum):
     running = Running(
         torch.randn(32, device=device), torch.randn(4, 8, 8, device=device)
     )
-    before = [v.clone() for v in running]
+    before = [v.clone() for v in running[:2]]
     backend.update_running(running, batch, momentum)
     for buffer, old, value in zip(running, before, batch):
         buffer, old = (v.view(4, -1) for v in (buffer, old))
@@ -84,3 +86,45 @@ def test_running_statistics_count_as_changed(backend, device):
     before = [v._version for v in running]
     backend.update_running(running, random_moments(1, 4, 8, 0, device), 0.1)
     assert all(v._version > old for v, old in zip(running, before))
+
+
+def spoiled(batch, group):
+    """The same with a NaN in one group, or in all for None."""
+    mean = batch.mean.clone()
+    mean[0, slice(None) if group is None else group, 3] = torch.nan
+    return batch._replace(mean=mean)
+
+
+def test_batches_without_statistics_do_not_count(backend, device):
+    batch = random_moments(1, 4, 8, device=device)
+    running = start(device)
+    for given in (batch, spoiled(batch, None), spoiled(batch, 2)):
+        backend.update_running(running, given, 0.5)
+    assert running.count.item() == 2
+
+
+def test_mean_of_all_batches_is_that_of_those_that_counted(backend, device):
+    """One with a NaN anywhere does not: no group has a count of its own."""
+    batches = [random_moments(1, 4, 8, seed, device) for seed in range(4)]
+    given = [batches[0], spoiled(batches[1], 2), *batches[2:]]
+    running = start(device)
+    for batch in given:
+        backend.update_running(running, batch, None)
+    counted = [batches[0], *batches[2:]]
+    assert running.count.item() == 3
+    mean = sum(batch.mean.double() for batch in counted) / 3
+    cov = sum(batch.cov.double() for batch in counted) / 3
+    assert_near(running.mean, mean.flatten())
+    assert_near(running.cov, cov[0])
+
+
+def test_half_precision_buffers_hold_what_fits(backend, device):
+    """The batch alone would overflow float16; its share does not."""
+    batch = random_moments(1, 4, 8, device=device)
+    batch.cov[...] = 2e5
+    running = start(device, torch.float16)
+    backend.update_running(running, batch, 0.1)
+    assert_near(running.cov, torch.full((4, 8, 8), 2e4).double(), 1e-3)
+    for _ in range(50):
+        backend.update_running(running, batch, 0.1)
+    assert running.cov.isfinite().all()

@@ -69,8 +69,8 @@ class StageCase:
         )
         self.inputs = StageInputs(sample, batch, parameters)
         self.gradients = (
-            randn(samples, groups * slots, rows, rows),
-            randn(samples, groups * slots, rows),
+            randn(self.stage.samples, groups * slots, rows, rows),
+            randn(self.stage.samples, groups * slots, rows),
         )
 
     def arguments(self, dtype, device='cpu'):
@@ -184,6 +184,33 @@ def check_gradient(name, actual, expected):
     if name == 'cov':  # only its symmetric part reaches anything
         actual, expected = actual + actual.mT, expected + expected.mT
     assert_near(actual, expected, 1e-4)
+
+
+@pytest.mark.parametrize('rows', [3, 16, 40])
+@pytest.mark.parametrize('T', [1, 2, 9, 13, 20])
+def test_any_number_of_iterations(backend, device, T, rows):
+    """ItN's own form of the iteration is off by 1e4 at T = 9."""
+    case = StageCase(NormSpec(('iw',), rows, T=T), groups=1, samples=2)
+    test_coefficients(backend, device, case)
+    test_gradients(backend, device, case)
+
+
+@pytest.mark.parametrize('T', [9, 15, 20])
+def test_many_iterations_on_equal_channels(backend, device, T):
+    """All eigenvalues but one are eps: a null space grows by 1.5 a step."""
+    spec = NormSpec(('iw',), 40, T=T, eps=2**-10)
+    case = StageCase(spec, groups=1, samples=1)
+    case.inputs.sample.cov[...] = 1
+    inputs, *gradients = case.arguments(torch.float32, device)
+    actual = backend.transform(case.stage, inputs)
+    _, grads = backend.transform_backward(case.stage, inputs, *gradients)
+    inputs, *gradients = case.arguments(torch.float64)
+    expected = REFERENCE.transform(case.stage, inputs)
+    _, wanted = REFERENCE.transform_backward(case.stage, inputs, *gradients)
+    assert_near(actual.W, expected.W, 1e-2)
+    for name in ('mean', 'cov'):
+        check = getattr(grads.sample, name), getattr(wanted.sample, name)
+        assert_near(*(v + v.mT if v.dim() == 4 else v for v in check), 1e-2)
 
 
 def test_parameters_in_half_precision(backend, device):

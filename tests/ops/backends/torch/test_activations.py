@@ -85,11 +85,31 @@ def test_coefficients_of_the_whole_batch_serve_every_sample(spec, x):
     )
 
 
+def test_moments_of_the_batch(block_elements, spec, x):
+    view = statistics_view(x, spec)
+    mean, cov = blocks.moments(view, shared=True)
+    rows = view.permute(1, 2, 0, 3).flatten(2).unsqueeze(0)
+    centred = rows - rows.mean(-1, keepdim=True)
+    torch.testing.assert_close(mean, rows.mean(-1))
+    torch.testing.assert_close(cov, centred @ centred.mT / rows.shape[-1])
+
+
+def test_affine_gradients_of_shared_coefficients(block_elements, spec, x):
+    view = affine_view(x, spec)
+    grad = torch.randn_like(view)
+    dA, db = blocks.affine_gradients(grad, view, shared=True)
+    torch.testing.assert_close(dA, (grad @ view.mT).sum(0, keepdim=True))
+    torch.testing.assert_close(db, grad.sum(-1).sum(0, keepdim=True))
+
+
 def test_digits_survive_a_far_mean_in_every_block(block_elements):
     x = 1000 + torch.randn(2, 1, 4, 50, dtype=torch.float64)
-    _, cov = blocks.moments(x.float())
-    expected = blocks.moments(x.float().double()).cov
-    torch.testing.assert_close(cov.double(), expected, rtol=1e-4, atol=1e-4)
+    for shared in (False, True):
+        _, cov = blocks.moments(x.float(), shared)
+        expected = blocks.moments(x.float().double(), shared).cov
+        torch.testing.assert_close(
+            cov.double(), expected, rtol=1e-4, atol=1e-4
+        )
 
 
 def test_half_precision_is_summed_in_float32(block_elements):
@@ -100,7 +120,8 @@ def test_half_precision_is_summed_in_float32(block_elements):
 
 
 def test_no_elements_give_zeros():
-    mean, cov = blocks.moments(torch.empty(2, 1, 3, 0))
-    assert not mean.any() and not cov.any()
-    dA, db = blocks.affine_gradients(*torch.empty(2, 2, 1, 3, 0))
-    assert not dA.any() and not db.any()
+    for shared in (False, True):
+        mean, cov = blocks.moments(torch.empty(2, 1, 3, 0), shared)
+        assert not mean.any() and not cov.any()
+        dA, db = blocks.affine_gradients(*torch.empty(2, 2, 1, 3, 0), shared)
+        assert not dA.any() and not db.any()

@@ -48,6 +48,48 @@ def test_newton_follows_its_iteration():
         torch.testing.assert_close(newton_schulz(S, T), P / trace.sqrt())
 
 
+def newton_of_eigenvalues(S, T):
+    """ItN eq. 7 on each eigenvalue, where it cannot multiply rounding."""
+    eigenvalues, D = torch.linalg.eigh(S)
+    trace = eigenvalues.sum(-1, keepdim=True)
+    s, p = eigenvalues / trace, torch.ones_like(eigenvalues)
+    for _ in range(T):
+        p = (3 * p - p**3 * s) / 2
+    return (D * (p / trace.sqrt()).unsqueeze(-2)) @ D.mT
+
+
+@pytest.mark.parametrize('T', range(1, 21))
+def test_newton_is_the_equation_for_any_number_of_iterations(T):
+    S = covariances(1e-3, 0.5, 1.0, 2.0, 4.0, 40.0)[:, 0]
+    expected = newton_of_eigenvalues(S, T)
+    torch.testing.assert_close(newton_schulz(S, T), expected)
+    S = S.float()
+    expected = newton_of_eigenvalues(S.double(), T)
+    atol = 1e-4 * expected.abs().max().item()
+    torch.testing.assert_close(
+        newton_schulz(S, T), expected.float(), rtol=0, atol=atol
+    )
+
+
+@pytest.mark.parametrize('T', [9, 20])
+def test_gradient_of_many_iterations_equals_finite_differences(T):
+    S = covariances(0.01, 1.0, 2.0, 2.0, 3.0).requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda S: whiten('itn', (S + S.mT) / 2, T), (S,)
+    )
+
+
+@pytest.mark.parametrize('method', ['zca', 'pca'])
+def test_small_eigenvalues_beside_large_ones(method):
+    """Channels whose standard deviations are 0.1, 3 and 1000."""
+    scale = torch.tensor([0.1, 3.0, 1000.0], dtype=torch.float64)
+    S = covariances(0.5, 1.0, 2.0) * scale * scale[:, None]
+    S = S.float()
+    torch.testing.assert_close(
+        whiten(method, S), whiten(method, S.double()).float()
+    )
+
+
 @pytest.mark.parametrize('method', ['zca', 'pca', 'itn'])
 def test_one_channel_is_the_standard_deviation(method):
     S = torch.tensor([4.0, 9.0]).view(2, 1, 1, 1)

@@ -21,10 +21,34 @@ struct Operand {
   View matrices, x;
 };
 
+// Copies some columns of an entry of `part` into a block, and pads it.
+void pack_columns(const View& x, const Columns& columns, const Part& part,
+                  Index begin, Index end, Index rows, const float* shift,
+                  float* block, Index stride, float* total) {
+  columns.for_each_run(
+      part.sample, begin, end,
+      [&](Index sample, Index first, Index size, Index done) {
+        pack(x.at(sample, part.entry, first), x.strides[2], rows, size, shift,
+             block + done, stride, total);
+      });
+  pad(block, rows, stride, end - begin);
+}
+
+// Whether samples are short and share their coefficients, so that several
+// together fill a register.
+bool joined(const std::vector<Operand>& operands, const View* bias,
+            const Shape& shape) {
+  bool shared = !bias || bias->strides[0] == 0;
+  for (const Operand& operand : operands)
+    shared = shared && operand.matrices.strides[0] == 0;
+  return shared && shape.samples > 1 && shape.size < kShortestPart;
+}
+
 // out = bias + the sum of matrices times rows, for every sample and entry.
 void linear_map(const std::vector<Operand>& operands, const View* bias,
                 const View& out, const Shape& shape, int threads) {
-  const Parts parts(shape, threads);
+  const bool joins = joined(operands, bias, shape);
+  const Parts parts(shape, threads, joins);
   const Index rows = shape.rows;
   const Index length = block_columns(rows, 1 << 12);
   const Index stride = block_stride(length);
@@ -39,27 +63,33 @@ void linear_map(const std::vector<Operand>& operands, const View* bias,
     }
     for (Index m = part.begin; m < part.end; m += length) {
       const Index size = std::min(length, part.end - m);
-      const bool whole = size % (2 * kLanes) == 0;
+      const bool in_place = !joins && size % (2 * kLanes) == 0;
       float* block = memory.data();
       for (Index t = 0; t < product.num_terms; ++t, block += rows * stride) {
         const auto& [matrices, x] = operands[t];
-        const float* source = x.at(part.sample, part.entry, m);
-        product.terms[t] = {matrices.at(part.sample, part.entry),
-                            matrices.strides[2], matrices.strides[3], source,
-                            x.strides[2]};
-        if (whole && rows <= kRowsInPlace) continue;
-        pack(source, x.strides[2], rows, size, nullptr, block, stride,
-             nullptr);
-        product.terms[t].x = block;
-        product.terms[t].x_stride = stride;
+        Term& term = product.terms[t];
+        term = {matrices.at(part.sample, part.entry), matrices.strides[2],
+                matrices.strides[3], block, stride};
+        if (in_place && rows <= kRowsInPlace) {
+          term.x = x.at(part.sample, part.entry, m);
+          term.x_stride = x.strides[2];
+        } else {
+          pack_columns(x, parts.columns, part, m, m + size, rows, nullptr,
+                       block, stride, nullptr);
+        }
       }
-      float* target = out.at(part.sample, part.entry, m);
-      product.out = whole ? target : block;
-      product.out_stride = whole ? out.strides[2] : stride;
+      product.out = in_place ? out.at(part.sample, part.entry, m) : block;
+      product.out_stride = in_place ? out.strides[2] : stride;
       multiply(product, round_up(size, 2 * kLanes));
-      if (!whole)
-        for (Index i = 0; i < rows; ++i)
-          std::copy_n(block + i * stride, size, target + i * out.strides[2]);
+      if (in_place) continue;
+      parts.columns.for_each_run(
+          part.sample, m, m + size,
+          [&](Index sample, Index first, Index count, Index done) {
+            float* target = out.at(sample, part.entry, first);
+            for (Index i = 0; i < rows; ++i)
+              std::copy_n(block + i * stride + done, count,
+                          target + i * out.strides[2]);
+          });
     }
   });
 }
@@ -100,9 +130,10 @@ void join_sums(const Parts& parts, Index group, Index length,
 
 extern "C" {
 
-void moments(const View* x, const Shape* shape, float* mean, float* cov,
-             int threads) {
-  const Parts parts(*shape, threads);
+// Of each sample, or shared by all.
+void moments(const View* x, const Shape* shape, int shared, float* mean,
+             float* cov, int threads) {
+  const Parts parts(*shape, threads, shared);
   const Index rows = shape->rows;
   const Index length = block_columns(rows, 1 << 15);
   const Index stride = block_stride(length);
@@ -114,19 +145,18 @@ void moments(const View* x, const Shape* shape, float* mean, float* cov,
                                             Index index) mutable {
     float* square = squares.data() + index * rows * rows;
     float* block = memory.data();
-    const float* source = x->at(part.sample, part.entry, part.begin);
     // Sums are taken about the mean of the part's first block, so that no
     // digits are lost where the mean is far larger than the deviation.
     const Index first = std::min(length, part.size());
     std::fill(shift.begin(), shift.end(), 0.0f);
     std::fill(total.begin(), total.end(), 0.0f);
-    pack(source, x->strides[2], rows, first, nullptr, block, stride,
-         shift.data());
+    pack_columns(*x, parts.columns, part, part.begin, part.begin + first, rows,
+                 nullptr, block, stride, shift.data());
     for (float& value : shift) value /= first;
-    for (Index m = 0; m < part.size(); m += length) {
-      const Index size = std::min(length, part.size() - m);
-      pack(source + m, x->strides[2], rows, size, shift.data(), block, stride,
-           total.data());
+    for (Index m = part.begin; m < part.end; m += length) {
+      const Index size = std::min(length, part.end - m);
+      pack_columns(*x, parts.columns, part, m, m + size, rows, shift.data(),
+                   block, stride, total.data());
       outer(block, block, rows, stride, round_up(size, 2 * kLanes), square);
     }
     for (Index i = 0; i < rows; ++i) {
@@ -137,7 +167,7 @@ void moments(const View* x, const Shape* shape, float* mean, float* cov,
       means[index * rows + i] = shift[i] + total[i] / part.size();
     }
   });
-  for (Index g = 0; g < shape->samples * shape->entries; ++g)
+  for (Index g = 0; g < parts.count / parts.per_entry; ++g)
     join_moments(parts, g, rows, means.data(), squares.data(),
                  mean + g * rows, cov + g * rows * rows);
 }
@@ -147,9 +177,10 @@ void affine(const View* x, const View* A, const View* b, const View* out,
   linear_map({{*A, *x}}, b, *out, *shape, threads);
 }
 
+// Of each sample, or summed over all.
 void affine_gradients(const View* grad, const View* x, const Shape* shape,
-                      float* dA, float* db, int threads) {
-  const Parts parts(*shape, threads);
+                      int shared, float* dA, float* db, int threads) {
+  const Parts parts(*shape, threads, shared);
   const Index rows = shape->rows;
   const Index length = block_columns(rows, 1 << 15);
   const Index stride = block_stride(length);
@@ -163,22 +194,28 @@ void affine_gradients(const View* grad, const View* x, const Shape* shape,
     float* grads = memory.data();
     float* inputs = grads + rows * stride;
     // x is taken less its first column, for the same reason.
-    const float* first = x->at(part.sample, part.entry, part.begin);
-    for (Index i = 0; i < rows; ++i) shift[i] = first[i * x->strides[2]];
-    for (Index m = part.begin; m < part.end; m += length) {
-      const Index size = std::min(length, part.end - m);
-      pack(grad->at(part.sample, part.entry, m), grad->strides[2], rows, size,
-           nullptr, grads, stride, sums_of);
-      pack(x->at(part.sample, part.entry, m), x->strides[2], rows, size,
-           shift.data(), inputs, stride, nullptr);
-      outer(grads, inputs, rows, stride, round_up(size, 2 * kLanes),
+    const Index begin = part.begin;
+    std::fill(shift.begin(), shift.end(), 0.0f);
+    parts.columns.for_each_run(
+        part.sample, begin, begin + 1,
+        [&](Index sample, Index first, Index, Index) {
+          const float* column = x->at(sample, part.entry, first);
+          for (Index i = 0; i < rows; ++i) shift[i] = column[i * x->strides[2]];
+        });
+    for (Index m = begin; m < part.end; m += length) {
+      const Index end = std::min(m + length, part.end);
+      pack_columns(*grad, parts.columns, part, m, end, rows, nullptr, grads,
+                   stride, sums_of);
+      pack_columns(*x, parts.columns, part, m, end, rows, shift.data(), inputs,
+                   stride, nullptr);
+      outer(grads, inputs, rows, stride, round_up(end - m, 2 * kLanes),
             outers_of);
     }
     for (Index i = 0; i < rows; ++i)
       for (Index j = 0; j < rows; ++j)
         outers_of[i * rows + j] += sums_of[i] * shift[j];
   });
-  for (Index g = 0; g < shape->samples * shape->entries; ++g) {
+  for (Index g = 0; g < parts.count / parts.per_entry; ++g) {
     join_sums(parts, g, rows * rows, outers.data(), dA + g * rows * rows);
     join_sums(parts, g, rows, sums.data(), db + g * rows);
   }

@@ -39,14 +39,16 @@ def _serves(*views: Tensor, coefficients: tuple[Tensor | None, ...] = ()):
     )
 
 
-def moments(x: Tensor) -> Moments:
+def moments(x: Tensor, shared: bool = False) -> Moments:
     if not _serves(x):
-        return pytorch.moments(x)
-    mean = x.new_empty(x.shape[:3])
-    cov = x.new_empty(*x.shape[:3], x.shape[2])
+        return pytorch.moments(x, shared)
+    samples, groups, rows, _ = x.shape
+    mean = x.new_empty(1 if shared else samples, groups, rows)
+    cov = x.new_empty(*mean.shape, rows)
     kernels().moments(
         _view(x),
         _shape(x),
+        shared,
         mean.data_ptr(),
         cov.data_ptr(),
         torch.get_num_threads(),
@@ -67,15 +69,19 @@ def affine(x: Tensor, A: Tensor, b: Tensor, out: Tensor) -> None:
     )
 
 
-def affine_gradients(grad: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+def affine_gradients(
+    grad: Tensor, x: Tensor, shared: bool = False
+) -> tuple[Tensor, Tensor]:
     if not _serves(grad, x):
-        return pytorch.affine_gradients(grad, x)
-    dA = x.new_empty(*x.shape[:3], x.shape[2])
-    db = x.new_empty(x.shape[:3])
+        return pytorch.affine_gradients(grad, x, shared)
+    samples, entries, rows, _ = x.shape
+    db = x.new_empty(1 if shared else samples, entries, rows)
+    dA = x.new_empty(*db.shape, rows)
     kernels().affine_gradients(
         _view(grad),
         _view(x),
         _shape(x),
+        shared,
         dA.data_ptr(),
         db.data_ptr(),
         torch.get_num_threads(),

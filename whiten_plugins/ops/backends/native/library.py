@@ -54,7 +54,7 @@ class MomentsStruct(ctypes.Structure):
 
     @classmethod
     def at(cls, moments: Moments | Running | None) -> MomentsStruct:
-        return cls(*addresses(moments or ()))
+        return cls(*addresses(moments[:2] if moments else ()))
 
 
 class ParametersStruct(ctypes.Structure):
@@ -97,6 +97,7 @@ _TYPES = {
     'size': c_int64,
     'real': c_double,
     'threads': c_int,
+    'flag': c_int,
     'view': POINTER(ViewStruct),
     'shape': POINTER(ShapeStruct),
     'stage': POINTER(StageStruct),
@@ -104,9 +105,9 @@ _TYPES = {
     'parameters': POINTER(ParametersStruct),
 }
 _SIGNATURES = {
-    'moments': 'view shape address address threads',
+    'moments': 'view shape flag address address threads',
     'affine': 'view view view view shape threads',
-    'affine_gradients': 'view view shape address address threads',
+    'affine_gradients': 'view view shape flag address address threads',
     'input_gradient': 'view view view view view view shape threads',
     'transform': 'stage address address address threads',
     'transform_backward': (
@@ -114,7 +115,7 @@ _SIGNATURES = {
     ),
     'merge_samples': 'moments size size size moments',
     'moments_backward': 'moments moments size size real address address',
-    'update_running': 'moments size size real moments',
+    'update_running': 'moments size size real moments address',
 }
 
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "products.h"
 #include "registers.h"
@@ -19,6 +20,12 @@ struct Matrices {
     const Term term{a, stride, 1, b, stride};
     multiply({{term, {}}, 1, rows, nullptr, 0, out, stride}, stride);
   }
+  // out = a b + c d
+  void products(const float* a, const float* b, const float* c,
+                const float* d, float* out) const {
+    const Term first{a, stride, 1, b, stride}, second{c, stride, 1, d, stride};
+    multiply({{first, second}, 2, rows, nullptr, 0, out, stride}, stride);
+  }
   // out = factor * a + constant * I
   void scale(float factor, const float* a, float constant, float* out) const {
     for (Index k = 0; k < floats(); ++k) out[k] = factor * a[k];
@@ -27,6 +34,11 @@ struct Matrices {
   // out += factor * a
   void add(float factor, const float* a, float* out) const {
     for (Index k = 0; k < floats(); ++k) out[k] += factor * a[k];
+  }
+  // out = a^T
+  void transpose(const float* a, float* out) const {
+    for (Index i = 0; i < rows; ++i)
+      for (Index j = 0; j < rows; ++j) out[i * stride + j] = a[j * stride + i];
   }
   // a = (a + a^T) / 2
   void symmetrize(float* a) const {
@@ -58,64 +70,72 @@ struct Matrices {
   }
 };
 
-// Newton iterations (ItN eq. 7) on S / tr S, with every step in `memory`.
+// Newton iterations (ItN eq. 7) on S / tr S in the coupled form, which has the
+// same iterates Z_k = P_k but does not multiply rounding:
+//   Y_0 = S / tr S, Z_0 = I, R_k = (3 I - Z_k Y_k) / 2,
+//   Y_(k+1) = Y_k R_k, Z_(k+1) = R_k Z_k.
+// Every step is kept in `memory`.
 class Newton {
  public:
   Newton(Index rows, Index steps)
-      : matrix_(rows), steps_(steps), scratch_(6 * matrix_.floats()) {}
+      : matrix_(rows), steps_(steps), scratch_(7 * matrix_.floats()) {}
 
   // What the steps of one matrix take.
-  Index memory_size() const { return 2 * steps_ * matrix_.floats() + kLanes; }
+  Index memory_size() const { return 3 * steps_ * matrix_.floats() + kLanes; }
 
-  // W = P_T / sqrt(tr S)
+  // W = Z_T / sqrt(tr S)
   void forward(const float* S, float* W, float* memory) {
     steps_of(memory);
-    matrix_.read(S, Sn());
-    *trace_ = matrix_.trace(Sn());
-    matrix_.scale(1 / *trace_, Sn(), 0, Sn());
-    matrix_.scale(-0.5f, Sn(), 1.5f, P(1));
+    matrix_.read(S, Y(0));
+    *trace_ = matrix_.trace(Y(0));
+    matrix_.scale(1 / *trace_, Y(0), 0, Y(0));
+    matrix_.scale(-0.5f, Y(0), 1.5f, R(0));
+    std::copy_n(R(0), matrix_.floats(), Z(1));
     for (Index k = 1; k < steps_; ++k) {
-      matrix_.product(P(k), P(k), scratch(0));
-      matrix_.product(scratch(0), P(k), cube(k));
-      matrix_.product(cube(k), Sn(), scratch(0));
-      matrix_.scale(1.5f, P(k), 0, P(k + 1));
-      matrix_.add(-0.5f, scratch(0), P(k + 1));
+      matrix_.product(Y(k - 1), R(k - 1), Y(k));
+      matrix_.product(Z(k), Y(k), R(k));
+      matrix_.scale(-0.5f, R(k), 1.5f, R(k));
+      matrix_.product(R(k), Z(k), Z(k + 1));
     }
-    matrix_.scale(1 / std::sqrt(*trace_), P(steps_), 0, scratch(0));
+    matrix_.scale(1 / std::sqrt(*trace_), Z(steps_), 0, scratch(0));
     matrix_.write(scratch(0), W);
   }
 
   // The symmetric part of the gradient of S from that of W, after the
-  // forward. As every P_k is symmetric, only that part counts on the way too.
+  // forward. All steps are symmetric but for rounding, which would be
+  // multiplied if they were taken for it on the way.
   void backward(const float* grad, float* dS, float* memory) {
     steps_of(memory);
-    float *G = scratch(0), *R = scratch(1), *Z = scratch(2),
-          *left = scratch(3), *right = scratch(4), *dSn = scratch(5);
-    matrix_.read(grad, G);
-    matrix_.symmetrize(G);
+    float *dY = scratch(0), *dZ = scratch(1), *dR = scratch(2),
+          *next = scratch(3), *Yt = scratch(4), *Zt = scratch(5),
+          *Rt = scratch(6);
+    matrix_.read(grad, dZ);
     const float scale = 1 / std::sqrt(*trace_);
-    float d_trace = -matrix_.dot(G, P(steps_)) * scale / (2 * *trace_);
-    matrix_.scale(scale, G, 0, G);
-    std::fill(dSn, dSn + matrix_.floats(), 0.0f);
+    float d_trace = -matrix_.dot(dZ, Z(steps_)) * scale / (2 * *trace_);
+    matrix_.scale(scale, dZ, 0, dZ);
+    std::fill(dY, dY + matrix_.floats(), 0.0f);
     for (Index k = steps_ - 1; k > 0; --k) {
-      matrix_.product(cube(k), G, R);
-      matrix_.add(-0.5f, R, dSn);
-      // -P^3 S / 2 reaches P as -(Y P^2 + P Y P + P^2 Y) / 4, Y = G S + S G.
-      matrix_.product(G, Sn(), R);
-      matrix_.symmetrize(R);
-      matrix_.product(P(k), R, Z);
-      matrix_.product(P(k), Z, left);
-      matrix_.product(Z, P(k), right);
-      matrix_.symmetrize(left);
-      matrix_.scale(1.5f, G, 0, G);
-      matrix_.add(-1, left, G);
-      matrix_.add(-0.5f, right, G);
+      matrix_.transpose(Y(k), Yt);
+      matrix_.transpose(Z(k), Zt);
+      matrix_.transpose(R(k), Rt);
+      matrix_.products(dZ, Zt, Yt, dY, dR);
+      // dZ_k = R_k^T dZ - dR Y_k^T / 2, dY_k = dY R_k^T - Z_k^T dR / 2
+      matrix_.scale(-0.5f, dR, 0, dR);
+      matrix_.products(Rt, dZ, dR, Yt, next);
+      std::swap(dZ, next);
+      matrix_.products(dY, Rt, Zt, dR, next);
+      std::swap(dY, next);
     }
-    matrix_.add(-0.5f, G, dSn);
-    matrix_.symmetrize(dSn);
-    d_trace -= matrix_.dot(dSn, Sn()) / *trace_;
-    matrix_.scale(1 / *trace_, dSn, d_trace, dSn);
-    matrix_.write(dSn, dS);
+    // Z_1 = R_0 = (3 I - Y_0) / 2, Y_1 = Y_0 R_0
+    matrix_.scale(-0.5f, dZ, 0, dR);
+    matrix_.product(Y(0), dY, next);
+    matrix_.add(-0.5f, next, dR);
+    matrix_.product(dY, R(0), next);
+    matrix_.add(1, next, dR);
+    matrix_.symmetrize(dR);
+    d_trace -= matrix_.dot(dR, Y(0)) / *trace_;
+    matrix_.scale(1 / *trace_, dR, d_trace, dR);
+    matrix_.write(dR, dS);
   }
 
  private:
@@ -124,9 +144,9 @@ class Newton {
     matrices_ = memory + kLanes;
   }
   float* at(Index k) { return matrices_ + k * matrix_.floats(); }
-  float* Sn() { return at(0); }
-  float* P(Index k) { return at(k); }              // k = 1 ... steps
-  float* cube(Index k) { return at(steps_ + k); }  // k = 1 ... steps - 1
+  float* Y(Index k) { return at(k); }                   // k = 0 ... steps - 1
+  float* R(Index k) { return at(steps_ + k); }          // k = 0 ... steps - 1
+  float* Z(Index k) { return at(2 * steps_ + k - 1); }  // k = 1 ... steps
   float* scratch(Index k) { return scratch_.data() + k * matrix_.floats(); }
 
   Matrices matrix_;

@@ -15,8 +15,8 @@ inline Index block_columns(Index rows, Index floats) {
 // From row to row: a register more, so that they differ in their cache sets.
 inline Index block_stride(Index columns) { return columns + kLanes; }
 
-// Copies rows into a block, less a shift of each row, with zeros up to two
-// whole registers. Adds the sums of the copies to total.
+// Copies rows into a block, less a shift of each row. Adds the sums of the
+// copies to total.
 inline void pack(const float* x, Index x_stride, Index rows, Index size,
                  const float* shift, float* block, Index stride,
                  float* total) {
@@ -34,9 +34,15 @@ inline void pack(const float* x, Index x_stride, Index rows, Index size,
       }
     float rest = 0;
     for (Index m = whole; m < size; ++m) rest += target[m] = source[m] - offset;
-    std::fill(target + size, target + round_up(size, 2 * kLanes), 0.0f);
     if (total) total[i] += sum(sums[0] + sums[1]) + rest;
   }
+}
+
+// Zeros from `size` columns up to two whole registers.
+inline void pad(float* block, Index rows, Index stride, Index size) {
+  for (Index i = 0; i < rows; ++i)
+    std::fill(block + i * stride + size,
+              block + i * stride + round_up(size, 2 * kLanes), 0.0f);
 }
 
 // out += a b^T for kI and kJ rows. Small tiles have two sums of each, so that

@@ -70,19 +70,31 @@ void moments_backward(const Moments* moments, const Moments* gradients,
   }
 }
 
-// A group whose statistics are not finite keeps its old values.
+// A group whose statistics are not finite keeps its old values. `count`, which
+// may be null, is the number of batches so far; their mean is kept where
+// momentum is negative, and then a batch counts as a whole or not at all.
 void update_running(const Moments* batch, Index groups, Index rows,
-                    double momentum, const Moments* running) {
+                    double momentum, const Moments* running, Index* count) {
   const Index square = rows * rows;
+  std::vector<bool> finite(groups);
+  Index found = 0;
   for (Index g = 0; g < groups; ++g) {
     const float* mean = batch->mean + g * rows;
-    const float* second = batch->cov + g * square;
+    const float* cov = batch->cov + g * square;
     float check = 0;
     for (Index i = 0; i < rows; ++i) check += mean[i];
-    for (Index k = 0; k < square; ++k) check += second[k];
-    if (!std::isfinite(check)) continue;
-    lerp(running->mean + g * rows, mean, rows, momentum);
-    lerp(running->cov + g * square, second, square, momentum);
+    for (Index k = 0; k < square; ++k) check += cov[k];
+    finite[g] = std::isfinite(check);
+    found += finite[g];
+  }
+  const bool cumulative = momentum < 0;
+  if (cumulative ? found < groups : !found) return;
+  if (count) ++*count;
+  const float weight = cumulative ? 1.0 / *count : momentum;
+  for (Index g = 0; g < groups; ++g) {
+    if (!finite[g]) continue;
+    lerp(running->mean + g * rows, batch->mean + g * rows, rows, weight);
+    lerp(running->cov + g * square, batch->cov + g * square, square, weight);
   }
 }
 

@@ -49,12 +49,24 @@ def moments_backward(
     return B, d
 
 
-def update_running(running: Running, batch: Moments, momentum: float) -> None:
+def update_running(
+    running: Running, batch: Moments, momentum: float | None
+) -> None:
     """As :func:`..torch.statistics.update_running`."""
-    if not _serves(*running, *batch):
+    *buffers, count = running
+    counts = count is not None
+    if not _serves(*buffers, *batch) or (counts and not _is_count(count)):
         return pytorch.update_running(running, batch, momentum)
     kernels().update_running(
-        _at(batch), *batch.mean.shape[1:], momentum, _at(running)
+        _at(batch),
+        *batch.mean.shape[1:],
+        -1.0 if momentum is None else momentum,
+        _at(running),
+        count.data_ptr() if counts else None,
     )
-    for buffer in running:
+    for buffer in (*buffers, count) if counts else buffers:
         increment_version(buffer)
+
+
+def _is_count(v: Tensor) -> bool:
+    return v.dtype == torch.int64 and v.is_cpu and type(v) is Tensor

@@ -94,6 +94,15 @@ void fold_backward(const Stage& stage, Group& work, Index group, Index slot,
   }
 }
 
+// Nanoseconds, with some matrix products a Newton step.
+double time_of(const Stage& stage, Index products) {
+  const double square = stage.square();
+  double group = square * (4 + 2 * stage.slots);
+  if (stage.rows > 1)
+    group += time_of_products(products * stage.steps * square * stage.rows);
+  return group * stage.samples * stage.groups;
+}
+
 }  // namespace
 
 extern "C" {
@@ -103,10 +112,9 @@ void transform(const Stage* stage, float* A, float* b, float* W, int threads) {
   const Mixture mixture(*stage);
   const Index items = stage->samples * stage->groups;
   Group work(*stage);
-  threads = useful_threads(
-      items * stage->square() * (stage->rows * stage->steps + stage->slots),
-      threads);
-#pragma omp parallel for num_threads(threads) firstprivate(work)
+  threads = useful_threads(time_of(*stage, 3), threads);
+#pragma omp parallel for num_threads(threads) if (threads > 1) \
+    firstprivate(work)
   for (Index item = 0; item < items; ++item) {
     const Index group = item % stage->groups;
     work.whiten(mixture, item / stage->groups, group);
@@ -133,10 +141,9 @@ void transform_backward(const Stage* stage, const float* dA, const float* db,
   std::vector<float> d_bias(stage->samples * channels);
   std::fill_n(d_sample->mean, items * stage->rows, 0.0f);
   Group work(*stage);
-  threads = useful_threads(
-      items * stage->square() * (stage->rows * stage->steps + stage->slots),
-      threads);
-#pragma omp parallel for num_threads(threads) firstprivate(work)
+  threads = useful_threads(time_of(*stage, 9), threads);
+#pragma omp parallel for num_threads(threads) if (threads > 1) \
+    firstprivate(work)
   for (Index item = 0; item < items; ++item) {
     const Index sample = item / stage->groups, group = item % stage->groups;
     work.whiten(mixture, sample, group);

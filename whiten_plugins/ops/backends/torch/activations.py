@@ -54,7 +54,22 @@ def _entries(v: Tensor, x: Tensor, block: tuple[slice, slice]) -> Tensor:
     return v.reshape(-1, *v.shape[2:])
 
 
-def moments(x: Tensor) -> Moments:
+def _joined(
+    x: Tensor, block: tuple[slice, slice], shift: Tensor | None = None
+) -> Tensor:
+    """A block less a shift (E, c) as (E, c, m) with its samples side by
+    side."""
+    samples, elements = block
+    x = x[samples, :, :, elements].permute(1, 2, 0, 3)
+    out = torch.empty(x.shape, dtype=compute_dtype(x), device=x.device)
+    if shift is None:
+        out.copy_(x)
+    else:
+        torch.sub(x, shift[..., None, None], out=out)
+    return out.flatten(2)
+
+
+def moments(x: Tensor, shared: bool = False) -> Moments:
     """Mean and centred covariance of every sample and group.
 
     Sums are taken about the mean of a sample's first block, so that no
@@ -62,10 +77,14 @@ def moments(x: Tensor) -> Moments:
 
     Args:
         x: (N, G, c, M).
+        shared: of the whole batch instead, in one reduction.
 
     Returns:
-        mean (N, G, c) and cov (N, G, c, c), float32 or wider.
+        mean (N, G, c) and cov (N, G, c, c), float32 or wider; N is 1 where
+        shared.
     """
+    if shared:
+        return _batch_moments(x)
     num_samples, groups, rows, size = x.shape
     options = {'dtype': compute_dtype(x), 'device': x.device}
     mean = torch.zeros(num_samples, groups, rows, **options)
@@ -90,6 +109,25 @@ def moments(x: Tensor) -> Moments:
             )
             cov[samples] = block_cov.view_as(cov[samples])
     return Moments(mean, cov)
+
+
+def _batch_moments(x: Tensor) -> Moments:
+    """Moments of all samples together, (1, G, c) and (1, G, c, c)."""
+    _, groups, rows, _ = x.shape
+    options = {'dtype': compute_dtype(x), 'device': x.device}
+    shift = torch.zeros(groups, rows, **options)
+    total = torch.zeros(groups, rows, **options)
+    gram = torch.zeros(groups, rows, rows, **options)
+    for number, block in enumerate(_blocks(x)):
+        if number == 0:
+            shift = _joined(x, block).mean(-1)
+        centred = _joined(x, block, shift)
+        gram.baddbmm_(centred, centred.mT)
+        total += centred.sum(-1)
+    count = max(1, len(x) * x.shape[-1])
+    offset = (total / count).unsqueeze(-1)
+    cov = torch.baddbmm(gram, offset, offset.mT, beta=1 / count, alpha=-1)
+    return Moments((shift + offset.squeeze(-1)).unsqueeze(0), cov.unsqueeze(0))
 
 
 @contextmanager
@@ -138,7 +176,9 @@ def affine(x: Tensor, A: Tensor, b: Tensor, out: Tensor) -> None:
             y += _entries(b, x, block)
 
 
-def affine_gradients(grad: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+def affine_gradients(
+    grad: Tensor, x: Tensor, shared: bool = False
+) -> tuple[Tensor, Tensor]:
     """Gradients of the affine map's coefficients.
 
     dA = sum over elements of g x^T, db = sum over elements of g. x is taken
@@ -147,22 +187,32 @@ def affine_gradients(grad: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         grad: g, the gradient of the output, (N, E, c, M).
         x: (N, E, c, M).
+        shared: all samples have the same coefficients.
 
     Returns:
-        dA (N, E, c, c) and db (N, E, c), float32 or wider.
+        dA (N, E, c, c) and db (N, E, c), float32 or wider; N is 1 where
+        shared.
     """
     num_samples, entries, rows, _ = x.shape
+    num_samples = 1 if shared else num_samples
     options = {'dtype': compute_dtype(x), 'device': x.device}
     dA = torch.zeros(num_samples, entries, rows, rows, **options)
     db = torch.zeros(num_samples, entries, rows, **options)
-    shift = x[..., :1].to(dA.dtype)
+    if not x.numel():
+        return dA, db
+    shift = x[:num_samples, ..., :1].to(dA.dtype)
     for block in _blocks(x):
-        block_grad = _matrices(grad, block)
-        block_x = _matrices(x, block) - _entries(shift, x, block)
-        dA[block[0]].flatten(0, 1).baddbmm_(block_grad, block_x.mT)
-        db[block[0]].flatten(0, 1).add_(block_grad.sum(-1))
-    if x.shape[-1]:
-        dA += db.unsqueeze(-1) * shift.mT
+        if shared:
+            block_grad = _joined(grad, block)
+            block_x = _joined(x, block, shift[0, ..., 0])
+            dA[0].baddbmm_(block_grad, block_x.mT)
+            db[0].add_(block_grad.sum(-1))
+        else:
+            block_grad = _matrices(grad, block)
+            block_x = _matrices(x, block) - _entries(shift, x, block)
+            dA[block[0]].flatten(0, 1).baddbmm_(block_grad, block_x.mT)
+            db[block[0]].flatten(0, 1).add_(block_grad.sum(-1))
+    dA += db.unsqueeze(-1) * shift.mT
     return dA, db
 
 

@@ -38,22 +38,45 @@ def moments_backward(
     return B, gradients.mean / count - (B @ mean.unsqueeze(-1)).squeeze(-1)
 
 
-def update_running(running: Running, batch: Moments, momentum: float) -> None:
+def update_running(
+    running: Running, batch: Moments, momentum: float | None
+) -> None:
     """running = (1 - momentum) * running + momentum * batch, in place.
 
-    A group whose batch statistics hold NaN or Inf keeps its old values.
+    A group whose batch statistics hold NaN or Inf keeps its old values. The
+    average is taken in float32 or wider, and kept within the numbers that
+    the buffers' dtype has.
 
     Args:
-        running: the buffers.
+        running: the buffers; their count grows by one if the batch gives
+            statistics.
         batch: batch mean, (1, G, c), and what is kept beside it: batch
             covariance or whitening matrix, (1, G, c, c).
-        momentum: weight of the batch, in [0, 1].
+        momentum: weight of the batch, in [0, 1]. None for the mean of all
+            batches that were counted; then a batch counts as a whole or not
+            at all.
     """
     groups = batch.mean.shape[1]
     sums = batch.mean.view(groups, -1).sum(1)
     sums = sums + batch.cov.view(groups, -1).sum(1)
     finite = sums.isfinite().unsqueeze(1)
-    for buffer, value in zip(running, batch):
+    if momentum is None:
+        finite = finite.all(0, keepdim=True)
+    if running.count is not None:
+        running.count.add_(finite.any())
+    weight = momentum
+    if momentum is None:
+        weight = running.count.to(sums.dtype).clamp(min=1).reciprocal()
+    for buffer, value in zip(running[:2], batch):
         old = buffer.view(groups, -1)
-        value = value.view(groups, -1).to(old.dtype)
-        old.copy_(torch.where(finite, old.lerp(value, momentum), old))
+        value = value.view(groups, -1)
+        wide = torch.promote_types(old.dtype, value.dtype)
+        new = old.to(wide).lerp(value.to(wide), _as(weight, wide))
+        if wide != old.dtype:
+            limit = torch.finfo(old.dtype).max
+            new = new.clamp(-limit, limit).to(old.dtype)
+        old.copy_(torch.where(finite, new, old))
+
+
+def _as(weight: float | Tensor, dtype: torch.dtype) -> float | Tensor:
+    return weight.to(dtype) if isinstance(weight, Tensor) else weight

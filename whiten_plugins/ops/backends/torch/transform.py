@@ -28,7 +28,7 @@ def transform_backward(
 
     Args:
         stage, inputs: as :func:`transform` got them.
-        dA: gradient of A, (N, E, c, c); summed to the shape of A.
-        db: gradient of b, (N, E, c), likewise.
+        dA: gradient of A, (N or 1, E, c, c); summed to the shape of A.
+        db: gradient of b, (N or 1, E, c), likewise.
     """
     return differentiate(transform, stage, inputs, dA, db)

@@ -41,34 +41,68 @@ def _limited(function: Callable) -> Callable:
 
 
 @_limited
-def moments(x: Tensor) -> Moments:
+def moments(x: Tensor, shared: bool = False) -> Moments:
     """As :func:`..torch.activations.moments`."""
-    num_samples, groups, rows, size = x.shape
-    entries = num_samples * groups
-    tile = scalar_tile(x) if rows == 1 else gram_tile(rows, size)
-    programs = -(-entries // tile.rows) if rows == 1 else entries
-    num_chunks, length = chunks(size, programs, tile, x)
-    shape = (num_samples, groups * num_chunks, rows)
+    cut = _Reduction(x, shared)
+    shape = (cut.samples, cut.entries * cut.num_chunks, x.shape[2])
     mean = torch.empty(shape, dtype=torch.float32, device=x.device)
-    parts = Moments(mean, mean.new_empty(*shape, rows))
-    if rows == 1:
-        kernel, shape = scalar_moments, {'ENTRIES': tile.rows}
-    else:
-        kernel, shape = matrix_moments, {'ROWS': rows, 'PADDED': tile.rows}
-    launch(
-        kernel,
-        programs * num_chunks,
-        (x, *x.stride(), *parts),
-        (groups, entries, num_chunks, length, size),
-        BLOCK=tile.elements,
-        num_warps=tile.num_warps,
-        **shape,
-    )
-    if num_chunks == 1:
+    parts = Moments(mean, mean.new_empty(*shape, shape[-1]))
+    kernel = scalar_moments if shape[-1] == 1 else matrix_moments
+    cut.launch(kernel, (x, *x.stride(), *parts))
+    if cut.num_chunks == 1:
         return parts
     return merge_parts(
-        parts, (num_samples, groups), (1, num_chunks), length, size
+        parts,
+        (cut.samples, cut.entries),
+        (1, cut.num_chunks),
+        cut.length,
+        cut.size,
     )
+
+
+class _Reduction:
+    """How a sum over elements is cut into chunks and tiles.
+
+    Args:
+        x: (N, E, c, M).
+        shared: over the elements of all samples, as if they were one.
+    """
+
+    def __init__(self, x: Tensor, shared: bool) -> None:
+        self.samples, self.entries, self.rows, self.width = x.shape
+        self.shared, self.size = shared, self.width
+        if shared:
+            self.size *= self.samples
+            self.samples = 1
+        self.total = self.samples * self.entries
+        if self.rows == 1:
+            self.tile = scalar_tile(x, self.size)
+            self.programs = -(-self.total // self.tile.rows)
+        else:
+            self.tile = gram_tile(self.rows, self.size)
+            self.programs = self.total
+        self.num_chunks, self.length = chunks(
+            self.size, self.programs, self.tile, x
+        )
+
+    def launch(self, kernel: Callable, tensors: tuple) -> None:
+        if self.rows == 1:
+            shape = {'ENTRIES': self.tile.rows}
+        else:
+            shape = {'ROWS': self.rows, 'PADDED': self.tile.rows}
+        launch(
+            kernel,
+            self.programs * self.num_chunks,
+            tensors,
+            (
+                *(self.entries, self.total, self.num_chunks),
+                *(self.length, self.size, self.width),
+            ),
+            BLOCK=self.tile.elements,
+            SHARED=self.shared,
+            num_warps=self.tile.num_warps,
+            **shape,
+        )
 
 
 def _numbered(coefficients: Tensor | None) -> tuple:
@@ -99,7 +133,7 @@ def _run(
         tensors += _strided(x) + _numbered(matrix)
     tensors += _strided(out) + _numbered(b)
     if rows == 1:
-        tile = scalar_tile(out)
+        tile = scalar_tile(out, size)
         tiles = -(-size // tile.elements)
         launch(
             scalar_affine,
@@ -150,33 +184,20 @@ def input_gradient(
 
 
 @_limited
-def affine_gradients(grad: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+def affine_gradients(
+    grad: Tensor, x: Tensor, shared: bool = False
+) -> tuple[Tensor, Tensor]:
     """As :func:`..torch.activations.affine_gradients`."""
-    num_samples, entries, rows, size = x.shape
-    total = num_samples * entries
-    tile = scalar_tile(x) if rows == 1 else gram_tile(rows, size)
-    programs = -(-total // tile.rows) if rows == 1 else total
-    num_chunks, length = chunks(size, programs, tile, x)
-    sizes = (total * rows * rows, total * rows)
+    cut, rows = _Reduction(x, shared), x.shape[2]
+    sizes = (cut.total * rows * rows, cut.total * rows)
     parts = torch.empty(
-        num_chunks, sum(sizes), dtype=torch.float32, device=x.device
+        cut.num_chunks, sum(sizes), dtype=torch.float32, device=x.device
     )
-    if rows == 1:
-        kernel, shape = scalar_gradients, {'ENTRIES': tile.rows}
-    else:
-        kernel, shape = matrix_gradients, {'ROWS': rows, 'PADDED': tile.rows}
-    launch(
-        kernel,
-        programs * num_chunks,
-        (grad, *grad.stride(), x, *x.stride(), *parts.split(sizes, 1)),
-        (entries, total, num_chunks, length, size),
-        BLOCK=tile.elements,
-        num_warps=tile.num_warps,
-        **shape,
+    kernel = scalar_gradients if rows == 1 else matrix_gradients
+    cut.launch(
+        kernel, (grad, *grad.stride(), x, *x.stride(), *parts.split(sizes, 1))
     )
-    summed = parts[0] if num_chunks == 1 else parts.sum(0)
+    summed = parts[0] if cut.num_chunks == 1 else parts.sum(0)
     dA, db = summed.split(sizes)
-    return (
-        dA.view(num_samples, entries, rows, rows),
-        db.view(num_samples, entries, rows),
-    )
+    shape = (cut.samples, cut.entries, rows)
+    return dA.view(*shape, rows), db.view(shape)

@@ -1,14 +1,15 @@
 """What becomes of moments between the passes.
 
-Chunks of a sample merge in a kernel; the rest is PyTorch's.
+Moments merge in a kernel; the rest is PyTorch's.
 """
 
 from __future__ import annotations
 
 from ...spec import Moments
-from ..torch.statistics import merge_samples, moments_backward, update_running
+from ..torch import statistics as pytorch
+from ..torch.statistics import moments_backward, update_running
 from .kernels.merge import merge
-from .tuning import launch, merge_tile
+from .tuning import MAX_ROWS, launch, merge_tile
 
 __all__ = [
     'merge_parts',
@@ -54,3 +55,11 @@ def merge_parts(
         num_warps=tile.num_warps,
     )
     return Moments(mean, cov)
+
+
+def merge_samples(sample: Moments) -> Moments:
+    """As :func:`..torch.statistics.merge_samples`."""
+    samples, groups, rows = sample.mean.shape
+    if rows > MAX_ROWS or samples == 0:
+        return pytorch.merge_samples(sample)
+    return merge_parts(sample, (1, groups), (groups, 1), 1, samples)

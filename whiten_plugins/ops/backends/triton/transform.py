@@ -26,7 +26,6 @@ from .tuning import (
     MAX_STAGE_ROWS,
     launch,
     padded,
-    sample_block,
     stage_warps,
 )
 
@@ -47,10 +46,12 @@ def serves(stage: Stage) -> bool:
     )
 
 
-def _moments(inputs: StageInputs) -> tuple[Tensor | None, ...]:
+def _contiguous(inputs: StageInputs) -> list[Tensor | None]:
+    """Moments of the samples and of the batch, then the parameters."""
     nothing = (None, None)
-    moments = (*(inputs.sample or nothing), *(inputs.batch or nothing))
-    return tuple(v if v is None else v.contiguous() for v in moments)
+    sample, batch, parameters = inputs
+    tensors = (*(sample or nothing), *(batch or nothing), *parameters)
+    return [v if v is None else v.contiguous() for v in tensors]
 
 
 def _options(stage: Stage) -> dict[str, int]:
@@ -70,7 +71,7 @@ def transform(stage: Stage, inputs: StageInputs) -> Coefficients:
         new(samples, stage.entries, rows),
         new(samples, groups, rows, rows),
     )
-    tensors = (*_moments(inputs), *inputs.parameters, *results)
+    tensors = (*_contiguous(inputs), *results)
     sizes = (groups, len(stage.spec.stats), groups // stage.ratio_groups)
     sizes += (stage.spec.eps,)
     if rows == 1:
@@ -108,17 +109,18 @@ def transform_backward(
         return pytorch.transform_backward(stage, inputs, dA, db)
     sample, batch, parameters = inputs
     # Without weight and bias the slots of a row share A and b.
-    entries = (len(dA), stage.entries)
-    dA, db = (v.sum_to_size(*entries, *v.shape[2:]) for v in (dA, db))
-    A = dA.new_empty(stage.samples, *dA.shape[1:])
+    shape = (stage.samples, stage.entries)
+    dA, db = (v.sum_to_size(*shape, *v.shape[2:]) for v in (dA, db))
+    A = torch.empty_like(dA)
     d_sample = None
     if sample:
         d_sample = Moments(*(torch.empty_like(v) for v in sample))
     sizes = _shared_sizes(stage, inputs)
     shared = dA.new_empty(stage.samples, sum(sizes))
+    *moments, weight, _, mean_logits, cov_logits = _contiguous(inputs)
     tensors = (
-        *(dA.contiguous(), db.contiguous(), *_moments(inputs)),
-        *(parameters.weight, *parameters[2:]),
+        *(dA.contiguous(), db.contiguous(), *moments),
+        *(weight, mean_logits, cov_logits),
         *(A, *(d_sample or (None, None))),
         *(v if v.numel() else None for v in shared.split(sizes, 1)),
     )
@@ -161,8 +163,7 @@ def _launch_backward(stage: Stage, tensors: tuple, stride: int) -> None:
     """
     samples, groups, rows = stage.samples, stage.groups, stage.rows
     dA = tensors[0]
-    num_samples = len(dA) // samples
-    sizes = (stride, num_samples, groups, len(stage.spec.stats))
+    sizes = (stride, groups, len(stage.spec.stats))
     sizes += (groups // stage.ratio_groups, stage.spec.eps)
     options = _options(stage)
     if rows == 1:
@@ -173,12 +174,11 @@ def _launch_backward(stage: Stage, tensors: tuple, stride: int) -> None:
             sizes,
             **options,
             BLOCK=CHANNELS,
-            BLOCK_SAMPLES=sample_block(1, num_samples),
         )
         return
     width, T = padded(rows), stage.spec.T
     d_layer = dA.new_empty(samples, groups, 2)
-    scratch = dA.new_empty(samples, groups, T + 1, width, width)
+    scratch = dA.new_empty(samples, groups, 3 * T - 1, width, width)
     launch(
         matrix_backward,
         samples * groups,
@@ -188,7 +188,6 @@ def _launch_backward(stage: Stage, tensors: tuple, stride: int) -> None:
         T=T,
         ROWS=rows,
         PADDED=width,
-        BLOCK_SAMPLES=sample_block(rows, num_samples),
         num_warps=stage_warps(rows),
     )
     if 'ln' in stage.active:

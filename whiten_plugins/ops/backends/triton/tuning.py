@@ -64,10 +64,10 @@ def linear_tile(rows: int, size: int) -> Tile:
     return Tile(rows, elements, min(8, max(1, rows * elements // 512)))
 
 
-def scalar_tile(x: Tensor) -> Tile:
-    """Tile of entries and elements of (N, E, 1, M), long in the direction
-    that is contiguous in memory."""
-    _, entries, _, size = x.shape
+def scalar_tile(x: Tensor, size: int) -> Tile:
+    """Tile of entries and of ``size`` elements of (N, E, 1, M), long in the
+    direction that is contiguous in memory."""
+    entries = x.shape[1]
     longest = 32 if x.stride(1) < x.stride(3) else _SCALAR_TILE
     elements = min(longest, power_of_two(size))
     rows = min(_SCALAR_TILE // elements, power_of_two(entries), 64)
@@ -96,11 +96,6 @@ def merge_tile(rows: int, parts: int) -> MergeTile:
 def stage_warps(rows: int) -> int:
     """Warps that share one small matrix."""
     return min(8, padded(rows) // 4)
-
-
-def sample_block(rows: int, samples: int) -> int:
-    """Samples whose (c, c) matrices one program adds at a time."""
-    return min(power_of_two(samples), max(1, 4096 // padded(rows) ** 2))
 
 
 @functools.cache

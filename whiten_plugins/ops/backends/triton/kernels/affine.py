@@ -27,7 +27,7 @@ def _add_product(
         inside = (row[:, None] < ROWS) & (slab[None, :] < ROWS)
         a = tl.load(matrix + offsets, mask=inside, other=0.0)
         mask = (slab[:, None] < ROWS) & (element[None, :] < size)
-        tile = load_tile(x, slab.to(tl.int64) * x_row, element, x_m, mask)
+        tile = load_tile(x, slab.to(tl.int64) * x_row, element * x_m, mask)
         total += product(a, tile)
     return total
 
@@ -66,7 +66,7 @@ def matrix_affine(
         total += tl.load(b + row, mask=row < ROWS, other=0.0)[:, None]
     out += at(n, e, out_n, out_e)
     mask = (row[:, None] < ROWS) & (element[None, :] < size)
-    store_tile(out, row.to(tl.int64) * out_row, element, out_m, mask, total)
+    store_tile(out, row.to(tl.int64) * out_row, element * out_m, mask, total)
 
 
 @triton.jit
@@ -75,7 +75,7 @@ def _scalar_term(
 ):  # fmt: skip
     """``a x`` for several entries."""
     a = tl.load(a + at(n, e, a_n, a_e), mask=valid, other=0.0)
-    return a[:, None] * load_tile(x, at(n, e, x_n, x_e), element, x_m, mask)
+    return a[:, None] * load_tile(x, at(n, e, x_n, x_e), element * x_m, mask)
 
 
 @triton.jit
@@ -105,4 +105,4 @@ def scalar_affine(
     if b is not None:
         b += at(n, e, b_n, b_e)
         total += tl.load(b, mask=valid, other=0.0)[:, None]
-    store_tile(out, at(n, e, out_n, out_e), element, out_m, mask, total)
+    store_tile(out, at(n, e, out_n, out_e), element * out_m, mask, total)

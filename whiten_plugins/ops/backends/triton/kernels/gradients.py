@@ -8,14 +8,22 @@ reduction in a fixed order.
 import triton
 import triton.language as tl
 
-from .tiles import at, chunk_bounds, load_tile, product, square
+from .tiles import (
+    at,
+    chunk_bounds,
+    columns_of,
+    load_tile,
+    product,
+    square,
+)
 
 
 @triton.jit
 def matrix_gradients(
     g, g_n, g_e, g_row, g_m, x, x_n, x_e, x_row, x_m, dA, db,
-    num_entries, total_entries, num_chunks, length, size,
+    num_entries, total_entries, num_chunks, length, size, width,
     ROWS: tl.constexpr, PADDED: tl.constexpr, BLOCK: tl.constexpr,
+    SHARED: tl.constexpr,
 ):  # fmt: skip
     """Sums over one chunk of an entry of c > 1 rows."""
     entry = tl.program_id(0) // num_chunks
@@ -31,8 +39,10 @@ def matrix_gradients(
     for begin in range(start, stop, BLOCK):
         element = begin + tl.arange(0, BLOCK)
         mask = (row[:, None] < ROWS) & (element[None, :] < stop)
-        tile = load_tile(g, g_rows, element, g_m, mask)
-        other = load_tile(x, x_rows, element, x_m, mask)
+        columns = columns_of(element, width, g_n, g_m, SHARED)
+        tile = load_tile(g, g_rows, columns, mask)
+        columns = columns_of(element, width, x_n, x_m, SHARED)
+        other = load_tile(x, x_rows, columns, mask)
         gram += product(tile, tl.trans(other))
         total += tile
 
@@ -47,8 +57,8 @@ def matrix_gradients(
 @triton.jit
 def scalar_gradients(
     g, g_n, g_e, g_row, g_m, x, x_n, x_e, x_row, x_m, dA, db,
-    num_entries, total_entries, num_chunks, length, size,
-    ENTRIES: tl.constexpr, BLOCK: tl.constexpr,
+    num_entries, total_entries, num_chunks, length, size, width,
+    ENTRIES: tl.constexpr, BLOCK: tl.constexpr, SHARED: tl.constexpr,
 ):  # fmt: skip
     """Sums over one chunk of several entries of c = 1."""
     entry = tl.program_id(0) // num_chunks * ENTRIES + tl.arange(0, ENTRIES)
@@ -62,8 +72,10 @@ def scalar_gradients(
     for begin in range(start, stop, BLOCK):
         element = begin + tl.arange(0, BLOCK)
         mask = valid[:, None] & (element[None, :] < stop)
-        tile = load_tile(g, at(n, e, g_n, g_e), element, g_m, mask)
-        other = load_tile(x, at(n, e, x_n, x_e), element, x_m, mask)
+        columns = columns_of(element, width, g_n, g_m, SHARED)
+        tile = load_tile(g, at(n, e, g_n, g_e), columns, mask)
+        columns = columns_of(element, width, x_n, x_m, SHARED)
+        other = load_tile(x, at(n, e, x_n, x_e), columns, mask)
         products += tile * other
         total += tile
 

@@ -10,7 +10,13 @@ g slots + s.
 import triton
 import triton.language as tl
 
-from .matrices import identity, mix, source_gradients, store_moments
+from .matrices import (
+    identity,
+    load_moments,
+    mix,
+    source_gradients,
+    store_moments,
+)
 from .mixture import (
     layer_moments,
     placed,
@@ -19,7 +25,7 @@ from .mixture import (
     store_logit_gradients,
 )
 from .newton import newton_schulz, newton_schulz_backward, sum_of
-from .tiles import square, sum_samples
+from .tiles import square
 
 
 @triton.jit
@@ -73,8 +79,7 @@ def matrix_forward(
 @triton.jit
 def _unfold(
     dA, db, weight, A, d_weight, d_bias, mean, whitening,
-    n, g, row, num_groups, num_slots, num_samples,
-    ROWS: tl.constexpr, BLOCK_SAMPLES: tl.constexpr,
+    n, g, row, num_groups, num_slots, ROWS: tl.constexpr,
 ):  # fmt: skip
     """Gradients of the mixed mean and of W; writes A once more and the
     gradients of weight and bias."""
@@ -89,24 +94,16 @@ def _unfold(
         matrix = gamma[:, None] * whitening
         number = (n * entries + entry).to(tl.int64)
         tl.store(A + number * ROWS * ROWS + offsets, matrix, mask=inside)
-        number = (n * num_samples * entries + entry).to(tl.int64)
-        d_vector = sum_samples(
-            db + number * ROWS, num_samples, entries * ROWS,
-            row[:, None], (row < ROWS)[:, None], BLOCK_SAMPLES,
-        )  # fmt: skip
-        d_matrix = sum_samples(
-            dA + number * ROWS * ROWS, num_samples, entries * ROWS * ROWS,
-            offsets, inside, BLOCK_SAMPLES,
-        )  # fmt: skip
-        d_matrix -= d_vector * mean[None, :]  # through b = bias - A mean
-        d_mean -= tl.sum(matrix * d_vector, 0)
+        d_vector, d_matrix = load_moments(db, dA, number, row, ROWS)
+        # through b = bias - A mean
+        d_matrix -= d_vector[:, None] * mean[None, :]
+        d_mean -= tl.sum(matrix * d_vector[:, None], 0)
         d_whitening += gamma[:, None] * d_matrix
         if d_weight is not None:
             d_gamma = tl.sum(d_matrix * whitening, 1)
             tl.store(d_weight + channel, d_gamma, mask=row < ROWS)
         if d_bias is not None:
-            d_beta = tl.sum(d_vector, 1)
-            tl.store(d_bias + channel, d_beta, mask=row < ROWS)
+            tl.store(d_bias + channel, d_vector, mask=row < ROWS)
     return d_mean, d_whitening
 
 
@@ -115,19 +112,18 @@ def matrix_backward(
     dA, db, sample_mean, sample_cov, batch_mean, batch_cov,
     weight, mean_logits, cov_logits, A, d_sample_mean, d_sample_cov,
     d_batch_mean, d_batch_cov, d_weight, d_bias, d_logits, d_layer, scratch,
-    stride, num_samples, num_groups, num_logits, groups_per_ratio, eps,
+    stride, num_groups, num_logits, groups_per_ratio, eps,
     num_slots,
     IW: tl.constexpr, IN: tl.constexpr, LN: tl.constexpr,
     BW: tl.constexpr, BN: tl.constexpr, HARD: tl.constexpr,
     T: tl.constexpr, ROWS: tl.constexpr, PADDED: tl.constexpr,
-    BLOCK_SAMPLES: tl.constexpr,
 ):  # fmt: skip
     """A once more and the gradients of one group.
 
     Gradients that samples share, from ``d_batch_mean`` on, are written for
     each n by itself, ``stride`` apart, and summed later. Those through
     ``ln`` concern all groups: ``d_layer`` (N, G, 2) takes what comes from
-    each for :func:`add_layer_gradients`. ``scratch`` (N, G, T + 1, P, P)
+    each for :func:`add_layer_gradients`. ``scratch`` (N, G, 3 T - 1, P, P)
     holds two operands and the Newton iterates.
     """
     program = tl.program_id(0)
@@ -141,7 +137,7 @@ def matrix_backward(
         n, g, num_groups, num_logits, groups_per_ratio, row, eye, eps,
         IW, IN, LN, BW, BN, HARD, ROWS,
     )  # fmt: skip
-    buffer = scratch + program.to(tl.int64) * ((T + 1) * PADDED * PADDED)
+    buffer = scratch + program.to(tl.int64) * ((3 * T - 1) * PADDED * PADDED)
     iterates = buffer + 2 * PADDED * PADDED
     padded = row[:, None] * PADDED + row[None, :]
     whitening, S, trace = newton_schulz(cov, eye, padded, iterates, buffer, T)
@@ -151,7 +147,7 @@ def matrix_backward(
         d_bias += shared
     d_mean, d_whitening = _unfold(
         dA, db, weight, A, d_weight, d_bias, mean, whitening,
-        n, g, row, num_groups, num_slots, num_samples, ROWS, BLOCK_SAMPLES,
+        n, g, row, num_groups, num_slots, ROWS,
     )  # fmt: skip
     d_cov = newton_schulz_backward(
         d_whitening, whitening, S, trace, eye, padded, iterates, buffer, T

@@ -1,21 +1,29 @@
 r"""Mean and centred covariance in one pass, cut into chunks over M.
 
-A program takes one chunk of one sample's group and centres it by the mean of
-the chunk's first tile, so that no digits are lost where the mean is far
-larger than the deviation. The chunks' moments then merge exactly.
+A program takes one chunk of a group, of one sample or of all, and centres it
+by the mean of the chunk's first tile, so that no digits are lost where the
+mean is far larger than the deviation. The chunks' moments then merge exactly.
 """
 
 import triton
 import triton.language as tl
 
-from .tiles import at, chunk_bounds, load_tile, product, square
+from .tiles import (
+    at,
+    chunk_bounds,
+    columns_of,
+    load_tile,
+    product,
+    square,
+)
 
 
 @triton.jit
 def matrix_moments(
     x, x_n, x_g, x_row, x_m, mean, cov,
-    num_groups, num_entries, num_chunks, length, size,
+    num_groups, num_entries, num_chunks, length, size, width,
     ROWS: tl.constexpr, PADDED: tl.constexpr, BLOCK: tl.constexpr,
+    SHARED: tl.constexpr,
 ):  # fmt: skip
     """Moments of one chunk of a group of c > 1 rows."""
     part = tl.program_id(0)
@@ -27,13 +35,15 @@ def matrix_moments(
     lanes = tl.arange(0, BLOCK)
 
     mask = (row[:, None] < ROWS) & (start + lanes < stop)[None, :]
-    first = load_tile(x, rows, start + lanes, x_m, mask)
+    columns = columns_of(start + lanes, width, x_n, x_m, SHARED)
+    first = load_tile(x, rows, columns, mask)
     shift = tl.sum(first, 1) / tl.minimum(stop - start, BLOCK)
     total = tl.zeros((PADDED, BLOCK), tl.float32)
     gram = tl.zeros((PADDED, PADDED), tl.float32)
     for begin in range(start, stop, BLOCK):
         mask = (row[:, None] < ROWS) & (begin + lanes < stop)[None, :]
-        tile = load_tile(x, rows, begin + lanes, x_m, mask)
+        columns = columns_of(begin + lanes, width, x_n, x_m, SHARED)
+        tile = load_tile(x, rows, columns, mask)
         tile = tl.where(mask, tile - shift[:, None], 0.0)
         total += tile
         gram += product(tile, tl.trans(tile))
@@ -51,8 +61,8 @@ def matrix_moments(
 @triton.jit
 def scalar_moments(
     x, x_n, x_g, x_row, x_m, mean, cov,
-    num_groups, num_entries, num_chunks, length, size,
-    ENTRIES: tl.constexpr, BLOCK: tl.constexpr,
+    num_groups, num_entries, num_chunks, length, size, width,
+    ENTRIES: tl.constexpr, BLOCK: tl.constexpr, SHARED: tl.constexpr,
 ):  # fmt: skip
     """Moments of one chunk of several groups of one row."""
     program = tl.program_id(0)
@@ -63,13 +73,15 @@ def scalar_moments(
 
     valid = entry < num_entries
     mask = valid[:, None] & (start + lanes < stop)[None, :]
-    first = load_tile(x, rows, start + lanes, x_m, mask)
+    columns = columns_of(start + lanes, width, x_n, x_m, SHARED)
+    first = load_tile(x, rows, columns, mask)
     shift = tl.sum(first, 1) / tl.minimum(stop - start, BLOCK)
     total = tl.zeros((ENTRIES, BLOCK), tl.float32)
     squares = tl.zeros((ENTRIES, BLOCK), tl.float32)
     for begin in range(start, stop, BLOCK):
         mask = valid[:, None] & (begin + lanes < stop)[None, :]
-        tile = load_tile(x, rows, begin + lanes, x_m, mask)
+        columns = columns_of(begin + lanes, width, x_n, x_m, SHARED)
+        tile = load_tile(x, rows, columns, mask)
         tile = tl.where(mask, tile - shift[:, None], 0.0)
         total += tile
         squares += tile * tile

@@ -1,15 +1,21 @@
 r"""Newton–Schulz iteration of one matrix in registers, and its gradient.
 
-.. math::
-    P_0 = I, \quad P_{k+1} = (3 P_k - P_k^3 \bar S) / 2, \quad
-    \bar S = S / \mathrm{tr} S, \quad W = P_T / \sqrt{\mathrm{tr} S}
-
-(ItN eq. 7). S and every P_k are symmetric, so the gradient needs no
-transposes. With G = -dP_{k+1} / 2:
+ItN eq. 7 in the coupled form, which does not multiply rounding:
 
 .. math::
-    d\bar S \mathrel{+}= P_k^3 G, \quad R = G \bar S, \quad Q = R P_k, \quad
-    dP_k = 3 dP_{k+1} / 2 + P_k^2 R + Q P_k + P_k Q
+    Y_0 = S / \mathrm{tr} S, \; Z_0 = I, \; R_k = (3 I - Z_k Y_k) / 2, \;
+    Y_{k+1} = Y_k R_k, \; Z_{k+1} = R_k Z_k, \;
+    W = Z_T / \sqrt{\mathrm{tr} S}
+
+With :math:`H = -dR_k / 2 = -(Y_k^T dY_{k+1} + dZ_{k+1} Z_k^T) / 2` the
+gradient goes back by
+
+.. math::
+    dZ_k = R_k^T dZ_{k+1} + H Y_k^T, \quad
+    dY_k = dY_{k+1} R_k^T + Z_k^T H
+
+All steps are symmetric but for rounding, which would be multiplied if the
+transposes were left out.
 """
 
 import triton
@@ -62,19 +68,26 @@ def newton_schulz(S, eye, offsets, iterates, buffer, T: tl.constexpr):
         S: (P, P), 0 beyond its c rows and columns.
         eye: the identity of c rows, likewise.
         offsets: of a (P, P) matrix in memory, contiguous.
-        iterates: takes P_1 ... P_(T-1) for the gradient; None to keep none.
+        iterates: takes Y_k, Z_k and R_k, k = 1 ... T - 1, for the gradient;
+            None to keep none.
         buffer: see :func:`multiply`.
         T: number of iterations.
     """
     trace = sum_of(S * eye)
     S = S / trace
-    P = 1.5 * eye - 0.5 * S
+    Y = S
+    R = 1.5 * eye - 0.5 * S
+    Z = R
     for k in range(1, T):
+        Y = multiply(Y, R, buffer, offsets)
+        R = 1.5 * eye - 0.5 * multiply(Z, Y, buffer, offsets)
         if iterates is not None:
-            tl.store(iterates + (k - 1) * S.numel + offsets, P)
-        cube = multiply(multiply(P, P, buffer, offsets), P, buffer, offsets)
-        P = 1.5 * P - 0.5 * multiply(cube, S, buffer, offsets)
-    return P * tl.rsqrt(trace), S, trace
+            step = iterates + (k - 1) * 3 * S.numel + offsets
+            tl.store(step, Y)
+            tl.store(step + S.numel, Z)
+            tl.store(step + 2 * S.numel, R)
+        Z = multiply(R, Z, buffer, offsets)
+    return Z * tl.rsqrt(trace), S, trace
 
 
 @triton.jit
@@ -89,19 +102,23 @@ def newton_schulz_backward(
         eye, offsets, iterates, buffer, T: as it got them.
     """
     tl.debug_barrier()  # all threads see the iterates
-    dP = dW * tl.rsqrt(trace)
-    dS = tl.zeros_like(S)
+    row = tl.arange(0, S.shape[0])
+    transposed = row[None, :] * S.shape[0] + row[:, None]
+    dZ = dW * tl.rsqrt(trace)
+    dY = tl.zeros_like(S)
     for k in range(1, T):
-        P = tl.load(iterates + (T - 1 - k) * S.numel + offsets)
-        G = -0.5 * dP
-        squared = multiply(P, P, buffer, offsets)
-        cube = multiply(squared, P, buffer, offsets)
-        dS += multiply(cube, G, buffer, offsets)
-        R = multiply(G, S, buffer, offsets)
-        dP = 1.5 * dP + multiply(squared, R, buffer, offsets)
-        Q = multiply(R, P, buffer, offsets)
-        dP += multiply(Q, P, buffer, offsets)
-        dP += multiply(P, Q, buffer, offsets)
-    dS -= 0.5 * dP
+        step = iterates + (T - 1 - k) * 3 * S.numel + transposed
+        Y = tl.load(step)
+        H = multiply(Y, dY, buffer, offsets)
+        Z = tl.load(step + S.numel)
+        H = -0.5 * (H + multiply(dZ, Z, buffer, offsets))
+        R = tl.load(step + 2 * S.numel)
+        dY = multiply(dY, R, buffer, offsets)
+        dY += multiply(Z, H, buffer, offsets)
+        dZ = multiply(R, dZ, buffer, offsets)
+        dZ += multiply(H, Y, buffer, offsets)
+    # Z_1 = R_0 and Y_1 = S R_0, where R_0 = (3 I - S) / 2
+    dR = dZ + multiply(S, dY, buffer, offsets)
+    dS = multiply(dY, 1.5 * eye - 0.5 * S, buffer, offsets) - 0.5 * dR
     d_trace = -sum_of(dS * S) - 0.5 * sum_of(dW * W)
     return (dS + d_trace * eye) / trace

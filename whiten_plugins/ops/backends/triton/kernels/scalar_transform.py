@@ -15,7 +15,6 @@ from .mixture import (
     share,
     store_logit_gradients,
 )
-from .tiles import sum_samples
 
 
 @triton.jit
@@ -108,32 +107,16 @@ def scalar_forward(
 
 
 @triton.jit
-def _sum_samples(
-    x, n, channel, num_channels, num_samples, BLOCK: tl.constexpr
-):
-    """Sum over the samples that share coefficients n."""
-    x += n.to(tl.int64) * num_samples * num_channels
-    offsets = channel[:, None]
-    total = sum_samples(
-        x, num_samples, num_channels, offsets, offsets < num_channels, BLOCK
-    )
-    return tl.sum(total, 1)
-
-
-@triton.jit
 def _unfold(
     dA, db, weight, mean, var,
-    n, channel, num_channels, num_samples, BLOCK_SAMPLES: tl.constexpr,
+    n, channel, num_channels,
 ):  # fmt: skip
     """Gradients of the mixed mean and variance, of weight and of bias, and
     A."""
     valid = channel < num_channels
-    d_scale = _sum_samples(
-        dA, n, channel, num_channels, num_samples, BLOCK_SAMPLES
-    )
-    d_shift = _sum_samples(
-        db, n, channel, num_channels, num_samples, BLOCK_SAMPLES
-    )
+    number = n.to(tl.int64) * num_channels + channel
+    d_scale = tl.load(dA + number, mask=valid, other=0.0)
+    d_shift = tl.load(db + number, mask=valid, other=0.0)
     whitening = tl.rsqrt(var)
     gamma = _load_weight(weight, channel, valid)
     d_scale -= d_shift * mean  # through b = bias - A mean
@@ -162,10 +145,10 @@ def scalar_backward(
     dA, db, sample_mean, sample_var, batch_mean, batch_var,
     weight, mean_logits, cov_logits, A, d_sample_mean, d_sample_var,
     d_batch_mean, d_batch_var, d_weight, d_bias, d_logits,
-    stride, num_samples, num_channels, num_logits, channels_per_ratio, eps,
+    stride, num_channels, num_logits, channels_per_ratio, eps,
     IW: tl.constexpr, IN: tl.constexpr, LN: tl.constexpr,
     BW: tl.constexpr, BN: tl.constexpr, HARD: tl.constexpr,
-    BLOCK: tl.constexpr, BLOCK_SAMPLES: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
     """A once more and the gradients of one sample's channels.
 
@@ -190,7 +173,7 @@ def scalar_backward(
             )  # fmt: skip
             d_mean, d_var, _, _, _ = _unfold(
                 dA, db, weight, mean, var,
-                n, channel, num_channels, num_samples, BLOCK_SAMPLES,
+                n, channel, num_channels,
             )  # fmt: skip
             d_layer_mean += scaled(share(mean_ratios, LN), d_mean)
             d_layer_var += scaled(share(cov_ratios, LN), d_var)
@@ -210,7 +193,7 @@ def scalar_backward(
         )  # fmt: skip
         d_mean, d_var, d_gamma, d_beta, scale = _unfold(
             dA, db, weight, mean, var,
-            n, channel, num_channels, num_samples, BLOCK_SAMPLES,
+            n, channel, num_channels,
         )  # fmt: skip
         tl.store(A + number, scale, mask=valid)
         if d_weight is not None:

@@ -14,24 +14,40 @@ def product(a, b):
 
 
 @triton.jit
-def load_tile(x, rows, elements, stride, mask):
+def columns_of(element, width, x_n, x_m, SHARED: tl.constexpr):
+    """Offsets of elements in memory.
+
+    Args:
+        element: their numbers in a sample; if SHARED, through all samples.
+        width: elements of a sample.
+        x_n: stride of a sample.
+        x_m: stride of an element.
+    """
+    if SHARED:
+        offsets = element // width * x_n + element % width * x_m
+    else:
+        offsets = element * x_m
+    return offsets
+
+
+@triton.jit
+def load_tile(x, rows, columns, mask):
     """A float32 tile, 0 outside the mask.
 
     Args:
         x: pointer.
         rows: offsets of the rows in memory, (R,).
-        elements: indices of the elements, (M,).
-        stride: of an element.
+        columns: offsets of the elements, (M,).
         mask: (R, M).
     """
-    offsets = rows[:, None] + elements[None, :] * stride
+    offsets = rows[:, None] + columns[None, :]
     return tl.load(x + offsets, mask=mask, other=0.0).to(tl.float32)
 
 
 @triton.jit
-def store_tile(out, rows, elements, stride, mask, values):
+def store_tile(out, rows, columns, mask, values):
     """Writes a tile in the dtype of ``out``; arguments as load_tile's."""
-    offsets = rows[:, None] + elements[None, :] * stride
+    offsets = rows[:, None] + columns[None, :]
     tl.store(out + offsets, values.to(out.dtype.element_ty), mask=mask)
 
 
@@ -55,25 +71,3 @@ def square(row, width: tl.constexpr):
     """Offsets and mask of a (width, width) matrix, padded to len(row)."""
     inside = (row[:, None] < width) & (row[None, :] < width)
     return row[:, None] * width + row[None, :], inside
-
-
-@triton.jit
-def sum_samples(x, count, stride, offsets, inside, BLOCK: tl.constexpr):
-    """Sum of a matrix over samples, ``BLOCK`` of them at a time.
-
-    Args:
-        x: pointer to the first sample's matrix, float32.
-        count: number of samples.
-        stride: from a sample to the next.
-        offsets: of the matrix in memory, (R, C).
-        inside: mask, (R, C).
-    """
-    lanes = tl.arange(0, BLOCK)
-    total = tl.zeros(offsets.shape, tl.float32)
-    for begin in range(0, count, BLOCK):
-        sample = begin + lanes
-        mask = (sample < count)[:, None, None] & inside[None, :, :]
-        start = (sample.to(tl.int64) * stride)[:, None, None]
-        loaded = tl.load(x + start + offsets[None, :, :], mask=mask, other=0.0)
-        total += tl.sum(loaded, 0)
-    return total
