@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -27,6 +28,7 @@ from .distributed import (
 from .evaluation import evaluating
 from .export import traceable_norm
 from .layout import affine_view, dense, statistics_view
+from .precision import full_float32
 from .spec import BATCH_STATS, Moments, NormSpec, Running
 from .stage import Parameters, Stage, StageInputs
 
@@ -75,6 +77,14 @@ def _active_stats(
             'a larger map, or a norm with ln among its statistics'
         )
     return active
+
+
+@contextmanager
+def _full_precision(x: Tensor) -> Iterator[None]:
+    """Neither autocast nor tf32 for what is computed from ``x``."""
+    device = x.device.type
+    with torch.autocast(device, enabled=False), full_float32(device):
+        yield
 
 
 class _Statistics(NamedTuple):
@@ -180,7 +190,7 @@ class _Normalize(Function):
     @staticmethod
     def forward(ctx, input, call, running, anchor, *parameters):
         x, spec = dense(input), call.stage.spec
-        with torch.autocast(x.device.type, enabled=False):
+        with _full_precision(x):
             statistics = _statistics(x, call, running)
             sample, batch, total, wanting = statistics
             inputs = StageInputs(sample, batch, Parameters(*parameters))
@@ -223,7 +233,7 @@ class _Normalize(Function):
             None if moments[2] is None else Moments(*moments[2:]),
             parameters,
         )
-        with torch.autocast(x.device.type, enabled=False):
+        with _full_precision(x):
             rows_of_x = affine_view(x, spec)
             rows_of_grad = affine_view(dense(grad), spec)
             dA, db = backend.affine_gradients(
@@ -341,7 +351,7 @@ def _run(
     batch_training = training and (x.numel() > 0 or sync is not None)
     active = _active_stats(x, spec, batch_training, processes)
     batch_training &= any(name in BATCH_STATS for name in active)
-    backend = backend_for(x)
+    backend = backend_for(x, spec)
     if not batch_training:
         backend = evaluating(backend, spec)
     stage = Stage.of(spec, active, len(x), x.shape[1], parameters)

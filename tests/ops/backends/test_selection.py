@@ -7,16 +7,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from whiten_plugins.ops import NormSpec
 from whiten_plugins.ops.backends import selection
 from whiten_plugins.ops.backends.native import BACKEND as NATIVE
-from whiten_plugins.ops.backends.selection import (
-    PYTORCH,
-    VARIABLE,
-    backend_for,
-)
+from whiten_plugins.ops.backends.selection import backend_for
+from whiten_plugins.ops.backends.settings import VARIABLE
+from whiten_plugins.ops.backends.torch import BACKEND as PYTORCH
 
 needs_triton = pytest.mark.skipif(
-    not selection.triton_serves(), reason='needs Triton 3 or newer'
+    selection.triton_refusal(torch.device('cpu')) is not None,
+    reason='needs Triton 3.3 or newer',
 )
 
 
@@ -32,6 +32,11 @@ def tensor(is_cuda=False, dtype=torch.float32, numel=8):
 def unset(monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.delenv('TRITON_INTERPRET', raising=False)
+    selection._native_serves.cache_clear()
+    selection._triton_serves.cache_clear()
+    yield
+    selection._native_serves.cache_clear()
+    selection._triton_serves.cache_clear()
 
 
 @pytest.fixture
@@ -45,6 +50,18 @@ def installed(monkeypatch):
 
 
 @pytest.fixture
+def gpu(monkeypatch):
+    """Sets the compute capability of the GPU."""
+
+    def set_capability(major, minor):
+        monkeypatch.setattr(
+            torch.cuda, 'get_device_capability', lambda device: (major, minor)
+        )
+
+    return set_capability
+
+
+@pytest.fixture
 def force(monkeypatch):
     return lambda choice: monkeypatch.setenv(VARIABLE, choice)
 
@@ -55,10 +72,8 @@ def compiled(monkeypatch):
 
     def set_failure(failure):
         monkeypatch.setattr(selection, 'native_failure', lambda: failure)
-        selection._native_serves.cache_clear()
 
-    yield set_failure
-    selection._native_serves.cache_clear()
+    return set_failure
 
 
 @pytest.mark.parametrize('choice', [None, '', 'auto', 'native'])
@@ -98,9 +113,10 @@ def test_pytorch_is_forced_on_the_cpu(force, compiled):
 
 @needs_triton
 @pytest.mark.parametrize('choice', ['auto', 'triton'])
-def test_triton_serves_gpus(choice, force):
+def test_triton_serves_gpus(choice, force, gpu):
     force(choice)
-    assert backend_for(tensor(is_cuda=True)) is not PYTORCH
+    gpu(9, 0)
+    assert backend_for(tensor(is_cuda=True)).name == 'triton'
 
 
 def test_pytorch_is_forced_on_gpus(force):
@@ -108,10 +124,43 @@ def test_pytorch_is_forced_on_gpus(force):
     assert backend_for(tensor(is_cuda=True)) is PYTORCH
 
 
-@pytest.mark.parametrize('version', [None, '2.1.0'])
-def test_pytorch_serves_gpus_without_a_triton_of_today(version, installed):
+REFUSED = {
+    'none': (None, (9, 0), 'Triton 3.3 or newer is needed, none'),
+    'old': ('2.1.0', (9, 0), 'Triton 3.3 or newer is needed, found 2.1.0'),
+    'wrong sums': ('3.2.0', (9, 0), 'needed, found 3.2.0'),
+    'Turing': ('3.7.1', (7, 5), 'capability 8.0; this GPU has 7.5'),
+}
+
+
+@pytest.mark.parametrize('version, capability, reason', REFUSED.values())
+def test_pytorch_serves_gpus_that_are_refused(
+    version, capability, reason, installed, gpu
+):
     installed(version)
-    assert backend_for(tensor(is_cuda=True)) is PYTORCH
+    gpu(*capability)
+    with pytest.warns(UserWarning, match=reason) as caught:
+        assert backend_for(tensor(is_cuda=True)) is PYTORCH
+        assert backend_for(tensor(is_cuda=True)) is PYTORCH
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize('version, capability, reason', REFUSED.values())
+def test_forced_triton_that_is_refused(
+    version, capability, reason, installed, gpu, force
+):
+    force('triton')
+    installed(version)
+    gpu(*capability)
+    with pytest.raises(RuntimeError, match=f'{reason}.*set {VARIABLE}=torch'):
+        backend_for(tensor(is_cuda=True))
+
+
+def test_rocm_is_refused(installed, gpu, monkeypatch):
+    installed('3.7.1')
+    gpu(9, 4)
+    monkeypatch.setattr(torch.version, 'hip', '6.4')
+    with pytest.warns(UserWarning, match='not been seen working on ROCm'):
+        assert backend_for(tensor(is_cuda=True)) is PYTORCH
 
 
 @pytest.mark.parametrize('choice', ['auto', 'native', 'triton'])
@@ -123,18 +172,9 @@ def test_float64_and_empty_are_pytorchs(special, choice, force):
     assert backend_for(tensor(is_cuda=True, **special)) is PYTORCH
 
 
-@pytest.mark.parametrize('version', [None, '2.1.0'])
-def test_forced_triton_that_is_missing(version, force, installed):
-    force('triton')
-    installed(version)
-    with pytest.raises(RuntimeError, match='needs Triton 3.*found') as error:
-        backend_for(tensor(is_cuda=True))
-    assert str(version).lower() in str(error.value)
-
-
 def test_forced_triton_on_the_cpu(force, installed):
     force('triton')
-    installed('3.0.0')
+    installed('3.3.0')
     with pytest.raises(RuntimeError, match='tensor on cpu.*TRITON_INTERPRET'):
         backend_for(torch.ones(8))
 
@@ -143,7 +183,26 @@ def test_forced_triton_on_the_cpu(force, installed):
 def test_forced_triton_in_the_interpreter(force, monkeypatch):
     force('triton')
     monkeypatch.setenv('TRITON_INTERPRET', '1')
-    assert backend_for(torch.ones(8)) is not PYTORCH
+    assert backend_for(torch.ones(8)).name == 'triton'
+
+
+@needs_triton
+@pytest.mark.parametrize('choice', ['auto', 'triton'])
+def test_kernels_are_checked_before_they_serve_a_gpu(
+    choice, force, gpu, monkeypatch
+):
+    force(choice)
+    gpu(9, 0)
+    asked = []
+    monkeypatch.setattr(
+        torch.cuda, 'is_current_stream_capturing', lambda: False
+    )
+    monkeypatch.setattr(
+        selection, 'checked', lambda *args: asked.append(args) or PYTORCH
+    )
+    x, spec = tensor(is_cuda=True), NormSpec(('iw',), 4)
+    assert backend_for(x, spec) is PYTORCH
+    assert asked == [(spec, x.dtype, x.device, choice == 'triton')]
 
 
 def test_unknown_choice(force):

@@ -23,3 +23,8 @@ class Backend(NamedTuple):
     transform_backward: Callable
     moments_backward: Callable
     input_gradient: Callable
+
+
+class KernelError(RuntimeError):
+    """A kernel that cannot be compiled or launched; the message says which
+    and why."""

@@ -8,7 +8,7 @@ from tests.ops.backends.conftest import INTERPRETED
 if INTERPRETED:
     collect_ignore = ['test_interpreter.py', 'test_compilation.py']
 elif not torch.cuda.is_available():
-    collect_ignore = ['test_kernels.py']
+    collect_ignore = ['test_kernels.py', 'test_first_use.py']
 
 
 @pytest.fixture

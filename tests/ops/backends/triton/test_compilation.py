@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from tests.norms.cases import Case
-from whiten_plugins.ops.backends.selection import triton_serves
+from whiten_plugins.ops.backends.selection import triton_refusal
 
 pytestmark = pytest.mark.skipif(
-    not triton_serves(), reason='needs Triton 3 or newer'
+    triton_refusal(torch.device('cpu')) is not None,
+    reason='needs Triton 3.3 or newer',
 )
 
 SCALAR = {
@@ -66,7 +67,7 @@ def compiled(monkeypatch, tmp_path):
     from triton.runtime.jit import JITFunction
 
     from whiten_plugins.ops import normalize
-    from whiten_plugins.ops.backends.triton import BACKEND, tuning
+    from whiten_plugins.ops.backends.triton import KERNELS, tuning
 
     kernels = {}
     run = JITFunction.run
@@ -79,7 +80,7 @@ def compiled(monkeypatch, tmp_path):
     monkeypatch.setattr(driver, '_active', Hopper())
     monkeypatch.setattr(JITFunction, 'run', compile_only)
     monkeypatch.setattr(tuning, '_processors', lambda device: 132)
-    monkeypatch.setattr(normalize, 'backend_for', lambda x: BACKEND)
+    monkeypatch.setattr(normalize, 'backend_for', lambda x, spec: KERNELS)
     return kernels
 
 

@@ -1,7 +1,7 @@
 """The four passes over activations, in Triton.
 
-Arguments and results are those of :mod:`..torch.activations`; groups of more
-than 128 rows are PyTorch's.
+Arguments and results are those of :mod:`..torch.activations`; what
+:func:`_serves` refuses is PyTorch's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from .kernels.gradients import matrix_gradients, scalar_gradients
 from .kernels.moments import matrix_moments, scalar_moments
 from .statistics import merge_parts
 from .tuning import (
+    HALF_ROWS_OF_BLACKWELL,
     MAX_ROWS,
+    capability,
     chunks,
     gram_tile,
     launch,
@@ -28,14 +30,25 @@ from .tuning import (
 )
 
 
+def _serves(x: Tensor) -> bool:
+    """Whether the kernels take groups of so many rows on this chip.
+
+    For Blackwell (capability 10) Triton makes tf32 products of half-precision
+    tiles of 64 rows and more, although full float32 is asked for.
+    """
+    rows = x.shape[2]
+    if rows > HALF_ROWS_OF_BLACKWELL and x.element_size() < 4:
+        return rows <= MAX_ROWS and capability(x.device)[0] != 10
+    return rows <= MAX_ROWS
+
+
 def _limited(function: Callable) -> Callable:
-    """``function``, but PyTorch's for groups of too many rows."""
+    """``function``, but PyTorch's for what the kernels do not take."""
     reference = getattr(pytorch, function.__name__)
 
     @functools.wraps(function)
     def limited(x: Tensor, *args):
-        chosen = function if x.shape[2] <= MAX_ROWS else reference
-        return chosen(x, *args)
+        return (function if _serves(x) else reference)(x, *args)
 
     return limited
 

@@ -14,8 +14,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..backend import KernelError
+
 MAX_ROWS = 128
 """Rows whose (c, c) accumulator fits the registers of one program."""
+
+HALF_ROWS_OF_BLACKWELL = 32
+"""The same for half precision on capability 10; see activations.py."""
 
 MAX_STAGE_ROWS = 64
 """Rows whose Newton iteration fits the registers of one program."""
@@ -99,6 +104,14 @@ def stage_warps(rows: int) -> int:
 
 
 @functools.cache
+def capability(device: torch.device) -> tuple[int, int]:
+    """Compute capability of a GPU; (0, 0) for the interpreter on a CPU."""
+    if device.type != 'cuda':
+        return 0, 0
+    return torch.cuda.get_device_capability(device)
+
+
+@functools.cache
 def _processors(device: torch.device) -> int:
     """Multiprocessors of a GPU; 1 for the interpreter on a CPU."""
     if device.type != 'cuda':
@@ -129,7 +142,19 @@ def chunks(size: int, programs: int, tile: Tile, x: Tensor) -> tuple[int, int]:
 def launch(
     kernel: Callable, programs: int, tensors: tuple, sizes: tuple, **options
 ) -> None:
-    """Runs a kernel on the device of its tensors, some of which are None."""
+    """Run a kernel on the device of its tensors, some of which are None.
+
+    Raises:
+        KernelError: if it cannot be compiled or launched.
+    """
     first = next(v for v in tensors if v is not None)
     with torch.cuda.device_of(first):
-        kernel[(programs,)](*tensors, *sizes, **options)
+        try:
+            kernel[(programs,)](*tensors, *sizes, **options)
+        except Exception as error:  # of many classes over Triton's versions
+            name = getattr(kernel, '__name__', str(kernel))
+            reason = str(error).strip().splitlines() or ['']
+            raise KernelError(
+                f'the kernel {name} failed: {type(error).__name__}: '
+                f'{reason[-1]}'
+            ) from error
