@@ -1,5 +1,6 @@
 """The types and arguments that the family's tests run over."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,13 +60,14 @@ class Case:
 
     def defined_for(self, shape: tuple[int, ...]) -> bool:
         """Something is left to normalize in training."""
+        if self.type in ('IBN', 'SyncIBN'):
+            return math.prod(shape[2:]) > 1
         if len(shape) > 2:
             return True
         one_channel_rows = self.kwargs.get('num_groups', 64) >= shape[1]
         return not (
             self.type == 'IW'
             or (self.type == 'GW' and one_channel_rows)
-            or self.type in ('IBN', 'SyncIBN')
             or self.kwargs.get('stats') == ('in',)
         )
 

@@ -14,8 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..ops import METHODS, NormSpec
-from ..ops.spec import BATCH_STATS, SAMPLE_STATS
+from ..ops import BATCH_STATS, METHODS, SAMPLE_STATS, NormSpec
 
 METADATA_KEY = 'whiten_plugins'
 """Under this key a module's metadata holds its description."""
