@@ -9,6 +9,7 @@ import torch
 import whiten_plugins
 from whiten_plugins.analysis import environment
 from whiten_plugins.analysis.environment import collect_env, format_env
+from whiten_plugins.ops.backends import selection
 
 
 @pytest.fixture
@@ -27,17 +28,18 @@ def test_versions_are_those_that_run(facts):
 
 
 def test_backend_comes_with_the_reason(facts):
-    assert facts['backend on the CPU'] == 'WHITEN_PLUGINS_BACKEND=torch'
+    backend = facts['backend on the CPU']
+    assert backend == 'torch: WHITEN_PLUGINS_BACKEND=torch'
 
 
 def test_missing_kernels_are_explained(monkeypatch):
     monkeypatch.delenv('WHITEN_PLUGINS_BACKEND', raising=False)
-    monkeypatch.setattr(environment, 'native_failure', lambda: 'no compiler')
-    monkeypatch.setattr(environment, 'triton_serves', lambda: False)
-    monkeypatch.setattr(environment, 'triton_version', lambda: '2.1.0')
+    monkeypatch.setattr(selection, 'native_failure', lambda: 'no compiler')
+    selection._native_serves.cache_clear()
     facts = collect_env()
-    assert facts['backend on the CPU'] == 'torch: no compiler'
-    assert facts['backend on a GPU'].endswith('found 2.1.0')
+    selection._native_serves.cache_clear()
+    expected = 'torch: no C++ kernels: no compiler'
+    assert facts['backend on the CPU'] == expected
 
 
 def test_threads_and_what_steers_them(facts):

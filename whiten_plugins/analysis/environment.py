@@ -14,12 +14,7 @@ from importlib.util import find_spec
 import torch
 
 from .. import __version__
-from ..ops.backends.selection import (
-    VARIABLE,
-    native_failure,
-    triton_serves,
-    triton_version,
-)
+from ..ops import describe_backends
 from ..utils.machine import processor_name
 
 # Modules by which the packages that matter are imported.
@@ -56,8 +51,9 @@ def collect_env() -> dict[str, str]:
         'Python': f'{platform.python_version()}, {platform.platform()}',
     }
     facts.update(_packages())
-    facts['backend on the CPU'] = _cpu_backend()
-    facts['backend on a GPU'] = _gpu_backend()
+    for device, backend, reason in describe_backends():
+        place = 'the CPU' if device == 'cpu' else device
+        facts[f'backend on {place}'] = f'{backend}: {reason}'
     facts['C++ compiler'] = _first_line(os.environ.get('CXX') or 'c++')
     facts['nvcc'] = _nvcc()
     facts['GPU'] = _gpus()
@@ -96,26 +92,6 @@ def _packages() -> Iterator[tuple[str, str]]:
             built = find_spec('mmcv._ext') is not None
             text += f', operators {"compiled" if built else "missing"}'
         yield module, text
-
-
-def _cpu_backend() -> str:
-    """Return what serves float32 tensors on the CPU, and why."""
-    forced = os.environ.get(VARIABLE) or 'auto'
-    failure = native_failure() if forced in ('auto', 'native') else None
-    if forced != 'auto':
-        return f'{VARIABLE}={forced}' + (f': {failure}' if failure else '')
-    return f'torch: {failure}' if failure else 'native: compiled here'
-
-
-def _gpu_backend() -> str:
-    """Return what serves float32 tensors on a GPU, and why."""
-    forced = os.environ.get(VARIABLE) or 'auto'
-    found = triton_version() or 'none'
-    if forced != 'auto':
-        return f'{VARIABLE}={forced}, Triton {found}'
-    if triton_serves():
-        return f'triton: Triton {found}'
-    return f'torch: Triton 3 or newer is needed, found {found}'
 
 
 def _first_line(command: str) -> str:
