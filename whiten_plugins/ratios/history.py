@@ -201,10 +201,11 @@ def _go_on(
 
 def _free_name(path: Path) -> Path:
     """Return ``ratio_history.1.jsonl``, or the first number not taken."""
-    for number in count(1):
-        name = path.with_name(f'{path.stem}.{number}{path.suffix}')
-        if not os.path.lexists(name):
-            return name
+    names = (
+        path.with_name(f'{path.stem}.{number}{path.suffix}')
+        for number in count(1)
+    )
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def _header(line: str, path: str | Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch import nn
+from torch import Tensor, nn
 
 from ..analysis.layer_names import network_order
 from ..analysis.norm_warnings import log_once, norm_warnings
@@ -172,12 +172,10 @@ def read_norms(norms: Iterable[WhiteningNorm]) -> tuple[Ratios, Ratios]:
         (co)variances, averaged over its ratio groups.
     """
     norms = list(norms)
-    logits = [
-        norm.mean_weight
-        if moment == 'mean' or norm.tie_weight
+    logits: list[Tensor] = [
         # one set of logits serves for both where they are tied
-        else norm.var_weight
-        for moment in ('mean', 'var')
+        getattr(norm, 'mean_weight' if norm.tie_weight else f'{moment}_weight')
+        for moment in MOMENTS
         for norm in norms
     ]
     flat = torch.cat([values.detach().flatten() for values in logits])

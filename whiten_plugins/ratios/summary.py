@@ -100,10 +100,11 @@ def choice(layer: HasRatios) -> tuple[str, str]:
     Each is the statistic with the largest ratio, the first one in case of a
     tie.
     """
-    return tuple(
+    mean, var = (
         max(layer.stats, key=getattr(layer, moment).__getitem__)
         for moment in MOMENTS
     )
+    return mean, var
 
 
 def split_choices(layers: Iterable[LayerRatios]) -> list[str]:

@@ -193,11 +193,11 @@ def _history_layer(
     mean: list[float],
     var: list[float],
 ) -> LayerRatios:
-    groups = {'mean_groups': [mean], 'var_groups': [var]}
     same = known.get(layer.name)
     if same is not None and same.stats == layer.stats:
-        return replace(same, **groups)  # a checkpoint tells more of it
-    return LayerRatios(layer.name, layer.type, layer.stats, **groups)
+        # a checkpoint tells more of it
+        return replace(same, mean_groups=[mean], var_groups=[var])
+    return LayerRatios(layer.name, layer.type, layer.stats, [mean], [var])
 
 
 def _check_same_layers(path: Path, snapshots: Sequence[Snapshot]) -> None:

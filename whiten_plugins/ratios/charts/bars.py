@@ -37,12 +37,14 @@ GROUP_PITCH, NUMBER_PITCH = 0.95, 0.4  # inches from bar to bar
 
 def averages_figure(runs: Sequence[Run]) -> Figure:
     """Plot averages by part of the network, as SN Fig. 1(a) and 4."""
+    chart = _grouped(runs, {'': _parts_and_all})
+    assert chart is not None  # every run has the group 'All'
     return Figure(
         'averages',
         'What each part of the network prefers',
         'Each bar is the average ratio over the layers of a part; the '
         'segments of a bar add up to 1.',
-        _grouped(runs, {'': _parts_and_all}),
+        chart,
     )
 
 
@@ -58,7 +60,9 @@ def depth_figure(runs: Sequence[Run]) -> Figure | None:
             'Receptive field in pixels': _field_ranges,
         },
     )
-    return chart and Figure(
+    if chart is None:
+        return None
+    return Figure(
         'depth',
         'From shallow to deep layers',
         'Averages over the layers of a residual stage, and over layers that '
@@ -101,7 +105,7 @@ def _grouped(
     rows = []
     for moment in MOMENTS:
         bars = [
-            layers and _average_bar(title, layers, moment, names)
+            _average_bar(title, layers, moment, names) if layers else None
             for title, layers in groups
         ]
         rows.append(BarRow(f'{names[moment]} ratios', bars))
@@ -126,7 +130,9 @@ def layers_figure(runs: Sequence[Run]) -> Figure:
     for title, layers in zip(run_titles(runs), aligned):
         for moment in MOMENTS:
             bars = [
-                layer and _layer_bar(layer, getattr(layer, moment), names)
+                _layer_bar(layer, getattr(layer, moment), names)
+                if layer
+                else None
                 for layer in layers
             ]
             shown = title if moment == 'mean' and len(runs) > 1 else ''
@@ -145,22 +151,16 @@ def divergence_figure(runs: Sequence[Run]) -> Figure:
     """Plot the divergence of mean and variance ratios, as SN Fig. 7(c)."""
     layout, aligned = _align(runs)
     names = moment_names(runs)
-    values = [
-        [layer and finite(divergence(layer)) for layer in layers]
+    bars = [
+        [_divergence_bar(layer, names) if layer else None for layer in layers]
         for layers in aligned
     ]
-    top = axis_end(v for row in values for v in row if v is not None)
+    top = axis_end(
+        bar.shares[DIVERGENCE] for row in bars for bar in row if bar
+    )
     rows = [
-        BarRow(
-            DIVERGENCE,
-            [
-                layer and _layer_bar(layer, {DIVERGENCE: value}, names)
-                for layer, value in zip(layers, row)
-            ],
-            title if len(runs) > 1 else '',
-            top,
-        )
-        for title, layers, row in zip(run_titles(runs), aligned, values)
+        BarRow(DIVERGENCE, row, title if len(runs) > 1 else '', top)
+        for title, row in zip(run_titles(runs), bars)
     ]
     return Figure(
         'divergence',
@@ -256,6 +256,10 @@ def _layer_bar(
         after_3x3=layer.kernel == (3, 3),
         shortcut=layer.shortcut,
     )
+
+
+def _divergence_bar(layer: LayerRatios, names: dict[str, str]) -> Bar:
+    return _layer_bar(layer, {DIVERGENCE: finite(divergence(layer))}, names)
 
 
 def _one_hot(layer: LayerRatios, moment: int) -> dict[str, float]:

@@ -19,17 +19,17 @@ def receptive_field_figure(runs: Sequence[Run]) -> Figure | None:
     names = moment_names(runs)
     rows = []
     for title, run in zip(run_titles(runs), runs):
-        layers = [
-            layer
+        places = [
+            (layer.receptive_field, layer)
             for layer in run.layers
             if isinstance(layer.receptive_field, int)
         ]
-        if layers:
+        if places:
             panels = [
                 Panel(
                     f'{capital(names[moment])} ratios',
                     title if len(runs) > 1 else 'ratio',
-                    _field_curves(layers, moment, run.stats),
+                    _field_curves(places, moment, run.stats),
                 )
                 for moment in MOMENTS
             ]
@@ -79,17 +79,17 @@ def dynamics_figures(run: Run, letter: str) -> list[Figure]:
 
 
 def _field_curves(
-    layers: list[LayerRatios], moment: str, stats: Sequence[str]
+    places: list[tuple[int, LayerRatios]], moment: str, stats: Sequence[str]
 ) -> list[Curve]:
     curves = []
     for stat in stats:
-        mixed = [layer for layer in layers if stat in layer.stats]
+        mixed = [(x, layer) for x, layer in places if stat in layer.stats]
         curves.append(
             Curve(
                 stat,
-                [layer.receptive_field for layer in mixed],
-                [getattr(layer, moment)[stat] for layer in mixed],
-                [layer.name for layer in mixed],
+                [x for x, _ in mixed],
+                [getattr(layer, moment)[stat] for _, layer in mixed],
+                [layer.name for _, layer in mixed],
             )
         )
     return curves

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from .layout import BarLayout
@@ -50,7 +50,7 @@ class BarRow:
     """
 
     label: str
-    bars: list[Bar | None]
+    bars: Sequence[Bar | None]
     title: str = ''
     top: float = 1.0
     flat: bool = False
@@ -93,8 +93,8 @@ class Curve:
     """
 
     stat: str
-    x: list[float]
-    y: list[float]
+    x: Sequence[float]
+    y: Sequence[float]
     hover: list[str] = field(default_factory=list)
 
 

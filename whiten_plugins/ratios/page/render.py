@@ -30,8 +30,9 @@ def render(runs: Sequence[Run], figures: Sequence[Figure]) -> str:
     Returns:
         str: HTML that needs no other file; plotly.js is inside, once.
     """
+    loader = PackageLoader(__package__, '')
     environment = Environment(
-        loader=PackageLoader(__package__, ''),
+        loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -40,8 +41,8 @@ def render(runs: Sequence[Run], figures: Sequence[Figure]) -> str:
     stats = dict.fromkeys(stat for run in runs for stat in run.stats)
     plots = [_plot(figure) for figure in figures]
     return environment.get_template('template.html').render(
-        style=base_style() + _source(environment, 'style.css'),
-        script=_source(environment, 'page.js'),
+        style=base_style() + loader.get_source(environment, 'style.css')[0],
+        script=loader.get_source(environment, 'page.js')[0],
         plotlyjs=get_plotlyjs(),
         runs=[_run(run, a) for run, a in zip(runs, letters(runs))],
         legend={stat: STYLES[stat] for stat in stats},
@@ -53,10 +54,6 @@ def render(runs: Sequence[Run], figures: Sequence[Figure]) -> str:
             layer.receptive_field for run in runs for layer in run.layers
         ),
     )
-
-
-def _source(environment: Environment, name: str) -> str:
-    return environment.loader.get_source(environment, name)[0]
 
 
 def _plot(figure: Figure) -> dict:

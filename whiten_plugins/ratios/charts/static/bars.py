@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from matplotlib import figure as mpl
 from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 
 from ...palette import COLORS, STYLES
 from ..layout import BarLayout
@@ -35,7 +36,7 @@ def draw_bars(chart: BarChart) -> mpl.Figure:
         axes = _add_axes(figure, top, layout.inches, _panel_height(row))
         _fill_row(axes, row, layout)
         if chart.numbered:
-            _number(axes)
+            _number(axes, row)
         if row is chart.rows[0]:
             raised = ROW_TITLE if row.title else 0
             _draw_headings(axes, layout, raised)
@@ -56,14 +57,18 @@ def _panel_height(row: BarRow) -> float:
     return FLAT_PANEL if row.flat else PANEL
 
 
-def _number(axes: Axes) -> None:
-    for bars in axes.containers:
+def _number(axes: Axes, row: BarRow) -> None:
+    drawn = [
+        item for item in axes.containers if isinstance(item, BarContainer)
+    ]
+    for stat, bars in zip(row.stats, drawn):
+        heights = [patch.get_height() for patch in bars.patches]
         axes.bar_label(
             bars,
-            [f'{h:.2f}' if h > MIN_NUMBERED else '' for h in bars.datavalues],
+            [f'{h:.2f}' if h > MIN_NUMBERED else '' for h in heights],
             label_type='center',
             fontsize=8,
-            color=STYLES[bars.get_label()].ink,
+            color=STYLES[stat].ink,
         )
 
 
@@ -144,7 +149,9 @@ def _text_above(
 
 
 def _inches_high(axes: Axes) -> float:
-    return axes.get_position().height * axes.figure.get_figheight()
+    figure = axes.figure
+    assert isinstance(figure, mpl.Figure)  # of _add_axes, not a subfigure
+    return axes.get_position().height * figure.get_figheight()
 
 
 def _draw_headings(axes: Axes, layout: BarLayout, raised: float) -> None:

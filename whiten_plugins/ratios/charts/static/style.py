@@ -1,12 +1,13 @@
 """What bars and curves share: sizes, axes and texts."""
 
 from matplotlib.axes import Axes
+from matplotlib.typing import LineStyleType
 
 TITLE = 0.5
 LEFT, RIGHT = 0.75, 0.25
 MIN_WIDTH = 6.5
 GREY = '#666666'
-LINES = {
+LINES: dict[str, LineStyleType] = {
     'solid': '-',
     'dash': '--',
     'dot': ':',
