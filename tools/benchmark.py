@@ -27,7 +27,7 @@ def shape(text: str) -> tuple[int, ...]:
 
 
 def positive(text: str) -> int:
-    """A number of rounds or threads."""
+    """Read a number of rounds or threads."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f'must be at least 1, got {number}')

@@ -269,7 +269,7 @@ def _plain(rows: list[Row], columns: list[str]) -> list[str]:
 def _pivot(
     rows: list[Row], row_columns: list[str], link_columns: list[str]
 ) -> list[str]:
-    """A line for each value of some columns, a link for each of others."""
+    """Write a line a value of some columns, a link a value of others."""
     links: dict[tuple, dict[tuple, str]] = {}
     for row in rows:
         line = tuple(COLUMNS[column](row) for column in row_columns)
@@ -299,7 +299,7 @@ def _term(term: str) -> tuple[str, ...]:
 
 
 def _norms(cell: str) -> list[str]:
-    """The norms of a cell, as a reader names them, each once.
+    """Return the norms of a cell, as a reader names them, each once.
 
     ``11 SN† + 42 SN`` is SN (stem and stage 1 are frozen as everything in
     them), ``53 BN†`` is BN†.
@@ -339,7 +339,7 @@ def _box_head(row: Row) -> str:
 
 
 def _pretrained(row: Row) -> str:
-    """What the ImageNet model was trained with: SN on 8 GPUs of 2 images."""
+    """Say what the ImageNet model was trained with, as SN on 8×2 images."""
     match = re.search(r'resnet50_sn(\d+)x(\d+)', row['pretrained'])
     if match:
         return f'SN ({match[1]},{match[2]})'
@@ -351,7 +351,7 @@ def _schedule(row: Row) -> str:
 
 
 def _norm(row: Row) -> str:
-    """The norm that the config is about: the first one of the backbone."""
+    """Return the norm that the config is about, the backbone's first."""
     return f'`{_term(row["backbone"])[1]}`'
 
 

@@ -183,7 +183,7 @@ def find_uv():
 
 
 def uv_version(program):
-    """The version of a uv, () where it does not run."""
+    """Return the version of a uv, () where it does not run."""
     try:
         said = captured([program, '--version']).stdout
     except OSError:
@@ -203,7 +203,7 @@ def why_no_uv(output):
 
 
 def which_ops(lane):
-    """The operators of mmcv to build: 'none', 'cpu' or 'cuda'."""
+    """Name the operators of mmcv to build: 'none', 'cpu' or 'cuda'."""
     if not lane.ops:
         return 'none'
     hidden = os.environ.get('CUDA_VISIBLE_DEVICES') in ('', '-1')
@@ -222,7 +222,7 @@ def which_ops(lane):
 
 
 def nvcc_major():
-    """The CUDA version whose nvcc is here, '' for none."""
+    """Return the CUDA version whose nvcc is here, '' for none."""
     home = os.environ.get('CUDA_HOME', '/usr/local/cuda')
     nvcc = shutil.which(f'{home}/bin/nvcc') or shutil.which('nvcc')
     if nvcc is None:
@@ -232,7 +232,7 @@ def nvcc_major():
 
 
 def what_lacks(lane):
-    """What the machine lacks for a set-up from nothing, as an error."""
+    """Say what the machine lacks for a set-up from nothing, as an error."""
     compiler = shlex.split(os.environ.get('CXX') or 'c++')[0]
     include = sysconfig.get_paths()['include']
     free_gb = shutil.disk_usage(str(ROOT)).free / 1e9
@@ -270,7 +270,7 @@ def sync_command(uv, lane, ops):
 
 
 def sync_environment(venv, ops):
-    """The user's variables, and what the build of mmcv looks at."""
+    """Return the user's variables, and what the build of mmcv looks at."""
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
     cores = len(os.sched_getaffinity(0))
     jobs = max(1, min(cores, int(memory / MEMORY_OF_A_COMPILER)))
@@ -330,7 +330,7 @@ def check_imports(lane, venv, log):
 
 
 def explanation(output, program):
-    """What a program that failed said, in one line."""
+    """Return what a program that failed said, in one line."""
     if 'No space left on device' in output:
         return 'the disk is full: free some space and run it again'
     if NO_NETWORK.search(output):

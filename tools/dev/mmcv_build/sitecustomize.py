@@ -19,7 +19,7 @@ from pathlib import Path
 
 
 def corrections(torch: 'str | None') -> 'list[tuple[str, str]]':
-    """The texts to replace in ``setup.py``, and what takes their place.
+    """Return the texts to replace in ``setup.py``, and what takes their place.
 
     Args:
         torch: The version that the operators are compiled against, None for
@@ -51,7 +51,7 @@ def torch_version() -> 'str | None':
 
 
 def corrected(script: str, torch: 'str | None') -> str:
-    """The text of mmcv's ``setup.py`` as it is run."""
+    """Return the text of mmcv's ``setup.py`` as it is run."""
     for old, new in corrections(torch):
         script = script.replace(old, new)
     return script
