@@ -1,8 +1,9 @@
-r"""The norms in evaluation as plain PyTorch operators, for tracing.
+r"""The norms as plain PyTorch operators, for tracing and transforming.
 
 The core reads activations block by block and differentiates by hand; a
-tracer can follow neither. What it follows is the same computation without
-blocks: with X, the c rows of M elements of one sample and group,
+tracer can follow neither, nor can :mod:`torch.func`. What they follow is the
+same computation without blocks: with X, the c rows of M elements of one
+sample and group,
 
 .. math::
     m = \bar X, \quad C = (X - m)(X - m)^T / M, \quad Y = A X + b
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from .backends.torch.folding import fold
 from .backends.torch.mixture import mix
+from .backends.torch.statistics import update_running
 from .backends.torch.whitening import (
     coupled_newton,
     eigenvectors,
@@ -31,6 +33,12 @@ INVERSE_SQRT_ITERATIONS = 40
 """Channels whose scales differ by 1e6 have eigenvalues of 1e-12 beside 1. The
 root, 1e-6, grows by half in each of 34 iterations; the last converge
 quadratically."""
+
+
+def is_transformed() -> bool:
+    """Return whether grad, vmap, jvp or another of :mod:`torch.func` is at
+    work."""
+    return torch._C._are_functorch_transforms_active()
 
 
 def traceable_norm(
@@ -49,26 +57,76 @@ def traceable_norm(
     Raises:
         ValueError: if every statistic would be taken over one element.
     """
+    active = _active_stats(x, spec)
     with torch.autocast(x.device.type, enabled=False):
-        return _traceable(x, parameters, spec, running)
+        rows = _rows(_widened(x), spec)
+        batch = None
+        if spec.uses_batch:
+            batch = running.moments(spec.num_rows, rows.dtype)
+        if spec.running == 'matrix':
+            mean, W = batch
+        else:
+            mean, W = _whitening(rows, batch, parameters, spec, active)
+        return _transformed(x, rows, mean, W, parameters, spec)
 
 
-def _traceable(
-    x: Tensor, parameters: Parameters, spec: NormSpec, running: Running | None
+def transformable_norm(
+    x: Tensor,
+    parameters: Parameters,
+    spec: NormSpec,
+    active: tuple[str, ...],
+    running: Running,
+    momentum: float | None,
 ) -> Tensor:
-    rows = _rows(_widened(x), spec)
-    sample, batch = None, None
+    r""":func:`~.normalize.whitening_norm` in training, with batch statistics.
+
+    As :func:`traceable_norm`; ``running`` is updated in place, which
+    :func:`torch.func.grad` allows for buffers that are arguments of the
+    function that it transforms, as for BatchNorm's.
+
+    Args:
+        x: (N, C, \*), not empty.
+        parameters: weight, bias and ratio logits.
+        spec: the norm.
+        active: the statistics that are defined for this input.
+        running: running statistics, updated.
+        momentum: weight of this batch in them.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        rows = _rows(_widened(x), spec)
+        batch = _moments(rows.permute(1, 2, 0, 3).flatten(2).unsqueeze(0))
+        mean, W = _whitening(rows, batch, parameters, spec, active)
+        kept = W if spec.running == 'matrix' else batch.cov
+        seen = Moments(batch.mean.detach(), kept.detach())
+        update_running(running, seen, momentum)
+        return _transformed(x, rows, mean, W, parameters, spec)
+
+
+def _whitening(
+    rows: Tensor,
+    batch: Moments | None,
+    parameters: Parameters,
+    spec: NormSpec,
+    active: tuple[str, ...],
+) -> tuple[Tensor, Tensor]:
+    """Return the mixed mean and the whitening matrix."""
+    sample = None
     if spec.uses_samples:
         merged = rows.flatten(2).unsqueeze(1) if spec.across_groups else rows
         sample = _moments(merged)
-    if spec.uses_batch:
-        batch = running.moments(spec.num_rows, rows.dtype)
-    active = _active_stats(x, spec)
-    if spec.running == 'matrix':
-        mean, W = batch
-    else:
-        mean, cov = mix(spec, active, StageInputs(sample, batch, parameters))
-        W = _whitening_matrix(cov, spec)
+    mean, cov = mix(spec, active, StageInputs(sample, batch, parameters))
+    return mean, _whitening_matrix(cov, spec)
+
+
+def _transformed(
+    x: Tensor,
+    rows: Tensor,
+    mean: Tensor,
+    W: Tensor,
+    parameters: Parameters,
+    spec: NormSpec,
+) -> Tensor:
+    """Return A x + b."""
     A, b, _ = fold(mean, W, parameters, spec)
     if spec.across_groups:
         y = _affine(rows.transpose(1, 2), A, b).transpose(1, 2)
@@ -140,7 +198,9 @@ def _whitening_matrix(S: Tensor, spec: NormSpec) -> Tensor:
     """Whitens by the method of ``spec``, without an autograd Function."""
     if spec.whitening == 'itn' or S.shape[-1] == 1:
         return whitening_matrix(S, spec)
-    if spec.whitening == 'zca' and torch.onnx.is_in_onnx_export():
+    if spec.whitening == 'zca' and (
+        torch.onnx.is_in_onnx_export() or is_transformed()
+    ):
         return inverse_sqrt(S)
     eigenvalues, D = eigenvectors(S, spec.eps)
     scale = eigenvalues.rsqrt().unsqueeze(-2)
@@ -152,7 +212,10 @@ def _whitening_matrix(S: Tensor, spec: NormSpec) -> Tensor:
 
 
 def inverse_sqrt(S: Tensor) -> Tensor:
-    r"""Return S^(-1/2) by products alone: ONNX has no eigendecomposition.
+    r"""Return S^(-1/2) by products alone.
+
+    ONNX has no eigendecomposition, and its derivative in torch divides by
+    the gaps between eigenvalues.
 
     :func:`~.whitening.coupled_newton` of :math:`S / \lVert S \rVert` until
     it has converged, in float64.

@@ -26,7 +26,7 @@ from .distributed import (
     world_size,
 )
 from .evaluation import evaluating
-from .export import traceable_norm
+from .export import is_transformed, traceable_norm, transformable_norm
 from .layout import affine_view, dense, statistics_view
 from .precision import full_float32
 from .spec import BATCH_STATS, Moments, NormSpec, Running
@@ -351,6 +351,17 @@ def _run(
     batch_training = training and (x.numel() > 0 or sync is not None)
     active = _active_stats(x, spec, batch_training, processes)
     batch_training &= any(name in BATCH_STATS for name in active)
+    if is_transformed():
+        if not batch_training:
+            return traceable_norm(x, parameters, spec, running)
+        if sync:
+            raise RuntimeError(
+                'torch.func cannot transform norms that share statistics '
+                f'between {processes} processes; use the norms without Sync'
+            )
+        return transformable_norm(
+            x, parameters, spec, active, running, momentum
+        )
     backend = backend_for(x, spec)
     if not batch_training:
         backend = evaluating(backend, spec)

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from ...spec import BATCH_STATS, Moments, NormSpec
 from ...stage import StageInputs
+from .whitening import diagonal
 
 
 def _layer_moments(sample: Moments) -> Moments:
     """``ln``: over all channels and elements of a sample (SN eq. 2, 4)."""
     mean = sample.mean.mean((1, 2), keepdim=True)
-    variance = sample.cov.diagonal(dim1=-2, dim2=-1)
+    variance = diagonal(sample.cov)
     variance = variance + (sample.mean - mean).square()
     return Moments(mean, variance.mean((1, 2), keepdim=True).unsqueeze(-1))
 
@@ -78,8 +79,11 @@ def _only_if(chosen: Tensor, moments: Moments | None) -> Moments | None:
 
 def _weighted_sum(terms: Iterable[Tensor], weights: Tensor) -> Tensor:
     total = None
-    for w, term in zip(weights, terms):
-        total = w * term if total is None else total + w * term
+    # By number: iterating is one operator with several outputs, which the
+    # folding of constants in torch's older ONNX export mixes up.
+    for number, term in enumerate(terms):
+        part = weights[number] * term
+        total = part if total is None else total + part
     return total
 
 
@@ -120,9 +124,11 @@ def mix(
         for logits in (parameters.mean_logits, parameters.cov_logits)
     )
     terms = []
-    for name, share in zip(active, weights + cov_weights):
+    for number, name in enumerate(active):
         sources = sample, batch
-        if spec.hard:  # all channels of a sample are behind its ln
+        if spec.hard:
+            # All channels of a sample are behind its ln.
+            share = weights[number] + cov_weights[number]
             chosen = share.any() if name == 'ln' else share > 0
             sources = (_only_if(chosen, moments) for moments in sources)
         terms.append(_statistic(name, *sources, eye))

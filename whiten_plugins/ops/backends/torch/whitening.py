@@ -21,6 +21,13 @@ from torch.autograd.function import once_differentiable
 from ...spec import NormSpec
 
 
+def diagonal(S: Tensor) -> Tensor:
+    """Return the diagonals (\\*, c) of matrices (\\*, c, c)."""
+    if torch.onnx.is_in_onnx_export():  # has it since opset 13 only
+        return (S * torch.eye(S.shape[-1], dtype=S.dtype)).sum(-1)
+    return S.diagonal(dim1=-2, dim2=-1)
+
+
 def newton_schulz(S: Tensor, T: int) -> Tensor:
     r"""Approximate :math:`S^{-1/2}` by T Newton iterations (ItN eq. 7).
 
@@ -43,7 +50,7 @@ def newton_schulz(S: Tensor, T: int) -> Tensor:
         S: (B, c, c), symmetric and positive definite.
         T: number of iterations, at least 1.
     """
-    trace = S.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
+    trace = diagonal(S).sum(-1)[..., None, None]
     return coupled_newton(S / trace, T) * trace.rsqrt()
 
 
