@@ -40,6 +40,13 @@ def test_arguments_are_written_out(norm):
     assert repr(by_place) == repr(by_name)
 
 
+@pytest.mark.parametrize('norm', NORMS)
+def test_no_attribute_hides_a_method_of_modules(norm):
+    methods = {n for n, v in vars(nn.Module).items() if callable(v)}
+    assert methods.isdisjoint(vars(norm(16)))
+    assert norm(16).half().weight.dtype == torch.half
+
+
 def test_itn_takes_what_bw_takes():
     names = [argument.name for argument in arguments(ItN)]
     assert names == [argument.name for argument in arguments(norms.BW)]

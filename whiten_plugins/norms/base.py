@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -58,6 +58,14 @@ class WhiteningNorm(nn.Module):
     has_ratios: ClassVar[bool] = False
     num_instance: int | None = None
 
+    if TYPE_CHECKING:  # torch.jit.trace cannot read these annotations
+        weight: nn.Parameter | None
+        bias: nn.Parameter | None
+        mean_weight: nn.Parameter | None
+        var_weight: nn.Parameter | None
+        running_mean: Tensor
+        num_batches_tracked: Tensor
+
     def __init__(
         self,
         num_features: int,
@@ -79,8 +87,7 @@ class WhiteningNorm(nn.Module):
         self.tie_weight = tie_weight
         self.ratio_groups = ratio_groups
         self._make_parameters()
-        if spec.uses_batch:
-            self._make_buffers()
+        self._make_buffers()
         self.reset_parameters()
 
     @property
@@ -112,19 +119,21 @@ class WhiteningNorm(nn.Module):
 
     def _make_parameters(self) -> None:
         affine = (self.num_features,) if self.affine else None
-        logits = None
+        logits: tuple[int, ...] | None = None
         if self.has_ratios:
-            logits = (self.ratio_groups, len(self.stats))
-            logits = logits[1:] if self.ratio_groups == 1 else logits
-        shapes = {
+            sets = () if self.ratio_groups == 1 else (self.ratio_groups,)
+            logits = (*sets, len(self.stats))
+        shapes: dict[str, tuple[int, ...] | None] = {
             'weight': affine,
             'bias': affine,
             'mean_weight': logits,
             'var_weight': None if self.tie_weight else logits,
         }
         for name, shape in shapes.items():
-            value = shape and nn.Parameter(torch.empty(shape))
-            self.register_parameter(name, value)
+            value = None if shape is None else torch.empty(shape)
+            self.register_parameter(
+                name, None if value is None else nn.Parameter(value)
+            )
 
     @property
     def covariance_buffer(self) -> str | None:
@@ -139,20 +148,24 @@ class WhiteningNorm(nn.Module):
         return 'running_cov' if self.spec.whitens else 'running_var'
 
     def _make_buffers(self) -> None:
+        covariance = self.covariance_buffer
+        if covariance is None:
+            return
         shape: tuple[int, ...] = (self.num_features,)
         if self.spec.whitens:
             rows = self.spec.num_rows
             shape = (self.num_features // rows, rows, rows)
         self.register_buffer('running_mean', torch.empty(self.num_features))
-        self.register_buffer(self.covariance_buffer, torch.empty(shape))
+        self.register_buffer(covariance, torch.empty(shape))
         self.register_buffer('num_batches_tracked', torch.tensor(0))
 
     def reset_running_stats(self) -> None:
         """Set the running mean to 0, variances to 1, matrices to identity."""
-        if not self.spec.uses_batch:
+        covariance = self.covariance_buffer
+        if covariance is None:
             return
         self.running_mean.zero_()
-        matrices = getattr(self, self.covariance_buffer).zero_()
+        matrices = getattr(self, covariance).zero_()
         rows = self.spec.num_rows if self.spec.whitens else 1
         matrices.view(-1, rows, rows).diagonal(dim1=1, dim2=2).fill_(1)
         self.num_batches_tracked.zero_()
@@ -167,11 +180,12 @@ class WhiteningNorm(nn.Module):
             nn.init.constant_(parameter, 0 if name == 'bias' else 1)
 
     def _running(self) -> Running | None:
-        if not self.spec.uses_batch:
+        covariance = self.covariance_buffer
+        if covariance is None:
             return None
         return Running(
             self.running_mean,
-            getattr(self, self.covariance_buffer),
+            getattr(self, covariance),
             self.num_batches_tracked,
         )
 
@@ -211,14 +225,13 @@ class WhiteningNorm(nn.Module):
             ``{'mean': {name: ratio}, 'var': {name: ratio}}``, averaged over
             the ratio groups; empty inner dicts where none are learned.
         """
-        if not self.has_ratios:
+        mean = self.mean_weight
+        var = mean if self.tie_weight else self.var_weight
+        if mean is None or var is None:  # neither without ratios
             return {'mean': {}, 'var': {}}
-        logits = {'mean': self.mean_weight, 'var': self.var_weight}
-        if self.tie_weight:
-            logits['var'] = self.mean_weight
         found = {}
-        for moment, values in logits.items():
-            values = values.detach().float().view(-1, len(self.stats))
+        for moment, logits in (('mean', mean), ('var', var)):
+            values = logits.detach().float().view(-1, len(self.stats))
             shares = importance_ratios(
                 values, self.stats, self.stats, self.spec.hard
             )

@@ -37,8 +37,9 @@ def adopt_bn_state(
     """
     own = {k: v for k, v in state_dict.items() if k.startswith(prefix)}
     variance = own.get(prefix + 'running_var')
-    is_batch_norm = variance is not None and prefix + 'mean_weight' not in own
-    if not is_batch_norm or variance.shape != (num_features,):
+    if variance is None or prefix + 'mean_weight' in own:
+        return own
+    if variance.shape != (num_features,):
         return own
     # Old checkpoints lack num_batches_tracked; torch starts it at 0 then.
     own.setdefault(prefix + 'num_batches_tracked', torch.tensor(0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -55,6 +55,9 @@ class IBN(WhiteningNorm):
         >>> y = IBN(64)(torch.randn(2, 64, 50, 80))
     """
 
+    if TYPE_CHECKING:  # as in the base
+        num_instance: int
+
     def __init__(
         self,
         num_features: int,
@@ -79,7 +82,7 @@ class IBN(WhiteningNorm):
             tie_weight=True,
             ratio_groups=num_features // math.gcd(num_features, num_instance),
         )
-        self.half = half
+        self._half = half  # `half` is a method of modules
         self.num_instance = num_instance
 
     def _logits(self, input: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -101,7 +104,7 @@ class IBN(WhiteningNorm):
     def _shown_arguments(self) -> dict[str, Any]:
         shown = super()._shown_arguments()
         del shown['running']
-        return {**shown, 'half': self.half}
+        return {**shown, 'half': self._half}
 
 
 class SyncIBN(SyncStatistics, IBN):

@@ -12,6 +12,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from .base import WhiteningNorm
 
 # In a batch of one image the first is the second.
@@ -66,7 +68,7 @@ def _network_of(norm: nn.Module) -> tuple[nn.Module, str]:
     """Return the outermost running module and the norm's name in it."""
     network: nn.Module = norm
     name = ''
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         caller = frame.f_locals.get('self')
         frame = frame.f_back

@@ -7,10 +7,10 @@ torch's own norms are.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
-from torch.fx import Proxy
+from torch.fx import Proxy, Tracer
 
 
 def as_node(norm: nn.Module, input: Proxy, **others: Any) -> Proxy:
@@ -24,13 +24,15 @@ def as_node(norm: nn.Module, input: Proxy, **others: Any) -> Proxy:
     Raises:
         TypeError: if ``norm`` is the whole network, of which no node can be.
     """
-    path = input.tracer.path_of_module(norm)
+    # Of torch's tracers only this one and its subclasses call modules.
+    tracer = cast(Tracer, input.tracer)
+    path = tracer.path_of_module(norm)
     if not path:
         raise TypeError(
             f'torch.fx cannot trace {type(norm).__name__} alone, only a '
             'network that contains it, such as nn.Sequential(norm)'
         )
-    return input.tracer.create_proxy('call_module', path, (input,), others)
+    return tracer.create_proxy('call_module', path, (input,), others)
 
 
 def not_scriptable(norm: nn.Module) -> TypeError:
