@@ -11,7 +11,7 @@ from torch import Tensor
 from .errors import ConversionError
 
 _BLOCK = re.compile(r'layer(\d+)\.(\d+)\.(\w+)')
-_DEPTHS = {
+_DEPTHS: dict[tuple[bool, tuple[int, ...]], int] = {
     (False, (2, 2, 2, 2)): 18,
     (False, (3, 4, 6, 3)): 34,
     (True, (3, 4, 6, 3)): 50,

@@ -142,8 +142,9 @@ def fit_backbone(
     }
     _check_tensors(state, target, [k for k in others if k not in started])
     for key in others:
-        zeros = torch.zeros(target[key].shape) if key in started else None
-        fitted[key] = state.get(key, zeros).to(target[key].dtype)
+        wanted = target[key]
+        value = torch.zeros(wanted.shape) if key in started else state[key]
+        fitted[key] = value.to(wanted.dtype)
     return Fitted(
         with_metadata(
             {key: fitted[key] for key in target}, module_metadata(target)
@@ -171,7 +172,9 @@ def _named(source: NormLayer | None, norm: nn.Module) -> NormLayer | None:
     return replace(source, stats=stats)
 
 
-def _check_tensors(state: State, target: State, keys: list[str]) -> None:
+def _check_tensors(
+    state: Mapping[str, torch.Tensor], target: State, keys: list[str]
+) -> None:
     missing = [key for key in keys if key not in state]
     if missing:
         raise ConversionError(
@@ -186,7 +189,10 @@ def _check_tensors(state: State, target: State, keys: list[str]) -> None:
 
 
 def _dropped(
-    state: State, target: State, changes: list[NormChange], stages: int
+    state: Mapping[str, torch.Tensor],
+    target: State,
+    changes: list[NormChange],
+    stages: int,
 ) -> list[str]:
     """List the keys outside of the backbone.
 

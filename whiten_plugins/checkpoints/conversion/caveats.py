@@ -145,7 +145,9 @@ def _batch_caveats(
     reached = [
         _reached_deviations(norm, fitted.state[f'{name}.running_cov'])
         for name, norm in whitening.items()
-        if norm.spec.whitening == 'itn' and norm.spec.running == 'cov'
+        if isinstance(norm, WhiteningNorm)
+        and norm.spec.whitening == 'itn'
+        and norm.spec.running == 'cov'
     ]
     if reached:
         low, middle, high = torch.cat(reached).quantile(_QUANTILES).tolist()

@@ -90,7 +90,7 @@ def convert_checkpoint(
         source=str(src),
         layout=found.layout,
         architecture=str(found.architecture),
-        config=config and str(config),
+        config=None if config is None else str(config),
         destination=str(dst),
         to=to,
         init_ratios=init_ratios,
@@ -100,14 +100,14 @@ def convert_checkpoint(
     )
     facts = report.as_dict()
     # Copies, so that neither the map of SRC nor shared memory is saved.
-    weights = with_metadata(
+    tensors = with_metadata(
         {key: value.detach().clone() for key, value in state.items()},
         module_metadata(state) if to == OURS else {},
     )
     package = sys.modules[__name__.partition('.')[0]]
     meta = {'whiten_plugins_version': package.__version__, **facts}
     text = json.dumps(facts, indent=2, ensure_ascii=False) + '\n'
-    write_converted({'meta': meta, 'state_dict': weights}, text, files)
+    write_converted({'meta': meta, 'state_dict': tensors}, text, files)
     return report
 
 
@@ -130,8 +130,9 @@ def _as_it_is(found: Source) -> Fitted:
     for name, tensors in norm_states(state).items():
         layer = found.described.get(name)
         kind = kind_of_state(tensors, layer)
-        known = layer and layer.learns_ratios and layer.named
-        stats = layer.stats if known else ()
+        stats: tuple[str, ...] = ()
+        if layer and layer.learns_ratios and layer.named:
+            stats = layer.stats
         norms.append(
             NormChange(
                 name,
@@ -139,7 +140,7 @@ def _as_it_is(found: Source) -> Fitted:
                 kind,
                 list(tensors),
                 stats=stats,
-                num_instance=layer and layer.num_instance,
+                num_instance=layer.num_instance if layer else None,
             )
         )
     names = {norm.name for norm in norms}

@@ -159,9 +159,10 @@ def detect_layout(state: Mapping[str, Tensor], asked: str = 'auto') -> str:
 
 
 def _has_mark(state: Mapping[str, Tensor], layout: str) -> bool:
-    if LAYOUTS[layout].mark is None:
+    mark = LAYOUTS[layout].mark
+    if mark is None:
         return False
-    pattern, dims = LAYOUTS[layout].mark
+    pattern, dims = mark
     return any(
         re.search(pattern, key) and dims in (None, value.dim())
         for key, value in state.items()
@@ -297,7 +298,7 @@ def to_published(
     for module, norm in norms.items():
         _check_norm(module, norm, state, name)
     types = {module: norm.type for module, norm in norms.items()}
-    published = {}
+    published: State = {}
     for key, value in state.items():
         module, _, tensor = key.rpartition('.')
         own = layout.norm != 'BN' and types.get(module) == layout.norm
@@ -323,7 +324,7 @@ def _shape(
     state: Mapping[str, Tensor], module: str, layout: Layout, tensor: str
 ) -> list[int]:
     found = (state.get(f'{module}.{name}') for name in MATRICES)
-    rows = next((len(m[0]) for m in found if m is not None), None)
+    rows = next((len(m[0]) for m in found if m is not None), 1)
     return [rows if n == ROWS else n for n in layout.shapes[tensor]]
 
 
