@@ -42,8 +42,8 @@ def channels_second(x: Tensor, norm: nn.Module) -> Tensor:
     torch's LayerNorm normalizes the last dimensions; where that is one, it
     holds the channels. Layer norms of maps (N, C, H, W) keep theirs.
     """
-    shape = getattr(norm, 'normalized_shape', None)
-    is_last = shape and x.shape[-len(shape) :] == tuple(shape)
+    shape = tuple(getattr(norm, 'normalized_shape', None) or ())
+    is_last = bool(shape) and x.shape[-len(shape) :] == shape
     if is_last and len(shape) == 1:
         if x.dim() > 2:
             return x.reshape(len(x), -1, shape[0]).mT.contiguous()

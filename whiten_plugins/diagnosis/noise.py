@@ -129,7 +129,7 @@ class BatchNoise:
         if self.running is not None:
             running = self._outputs(self.running, running=True)
             found.gap = _root_mean_square(by_batch - running)
-            found.mean_off, found.second_off = self._running_off()
+            found.mean_off, found.second_off = self._running_off(self.running)
             if self.spec.uses_samples:
                 alone = self._outputs(self.running, running=True, alone=True)
                 found.from_batch = _root_mean_square(running - alone)
@@ -153,7 +153,7 @@ class BatchNoise:
         rows = self._x.unflatten(1, (-1, spec.num_rows))
         return (A @ rows + b.unsqueeze(-1)).flatten(1, 2)
 
-    def _running_off(self) -> tuple[float, float]:
+    def _running_off(self, running: Moments) -> tuple[float, float]:
         """Measure the distance of running statistics to the average batch."""
         counts = torch.tensor([float(n) for _, n in self.batches])
         weights = (counts / counts.sum()).double()
@@ -164,10 +164,10 @@ class BatchNoise:
         cov = (weights.unsqueeze(-1) * covs).sum(0)
         variance = cov.diagonal(dim1=-2, dim2=-1)
         live = variance > self.spec.eps * DEAD_SHARE
-        off = (self.running.mean[0] - mean).abs()[live]
+        off = (running.mean[0] - mean).abs()[live]
         mean_off = (off / variance[live].sqrt()).mean()
         second = self._average_second(covs, weights.unsqueeze(-1))
-        difference = (self.running.cov[0] - second).flatten(1).norm(dim=1)
+        difference = (running.cov[0] - second).flatten(1).norm(dim=1)
         size = second.flatten(1).norm(dim=1)
         if self.spec.num_rows == 1:
             difference, size = difference[live[:, 0]], size[live[:, 0]]
@@ -201,7 +201,11 @@ def _running(norm: nn.Module) -> Moments | None:
     """
     if isinstance(norm, WhiteningNorm):
         running = norm._running()
-    elif isinstance(norm, _BatchNorm) and norm.running_mean is not None:
+    elif (
+        isinstance(norm, _BatchNorm)
+        and norm.running_mean is not None
+        and norm.running_var is not None
+    ):
         running = Running(norm.running_mean, norm.running_var)
     else:
         running = None

@@ -7,12 +7,13 @@ import logging
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger, print_log
+from mmengine.model import BaseModule
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from rich.console import Console
@@ -155,7 +156,7 @@ def _load(cfg: Config, checkpoint: str | Path | None) -> tuple[nn.Module, str]:
     logger.setLevel(logging.WARNING)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         try:
-            model.init_weights()
+            cast(BaseModule, model).init_weights()
         except Exception as error:  # a download, a file, anything
             reason = ' '.join(str(error).split())
             raise ConfigError(

@@ -27,8 +27,9 @@ def render(found: Diagnosis) -> str:
     Returns:
         str: HTML that needs no other file.
     """
+    loader = PackageLoader(__package__, '')
     environment = Environment(
-        loader=PackageLoader(__package__, ''),
+        loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -36,8 +37,8 @@ def render(found: Diagnosis) -> str:
     )
     data = json.dumps([_layer(norm) for norm in found.norms])
     return environment.get_template('template.html').render(
-        style=base_style() + _source(environment, 'style.css'),
-        script=_source(environment, 'page.js'),
+        style=base_style() + _source(loader, environment, 'style.css'),
+        script=_source(loader, environment, 'page.js'),
         # A name could close the script element.
         data=data.replace('<', '\\u003c'),
         about=found.about,
@@ -58,8 +59,8 @@ def render(found: Diagnosis) -> str:
     )
 
 
-def _source(environment: Environment, name: str) -> str:
-    return environment.loader.get_source(environment, name)[0]
+def _source(loader: PackageLoader, environment: Environment, name: str) -> str:
+    return loader.get_source(environment, name)[0]
 
 
 def _facts(found: Diagnosis) -> list[tuple[str, str]]:
