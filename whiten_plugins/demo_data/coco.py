@@ -33,7 +33,8 @@ def write_coco(
     """
     image_dir = root / f'{split}2017'
     image_dir.mkdir()
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for image_id, picture in enumerate(pictures, start=1):
         height, width = picture.image.shape[:2]
         file_name = f'{image_id:012d}.jpg'

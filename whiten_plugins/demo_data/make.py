@@ -1,7 +1,7 @@
 """Making a mini data set: the one way from arguments to a finished folder."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -164,7 +164,7 @@ def _pictures(source: str) -> Callable[..., Iterator[Picture]]:
 def _write(
     root: Path,
     split: str,
-    pictures: Iterator[Picture],
+    pictures: Iterable[Picture],
     source: str,
     format: str,
 ) -> None:

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from ..utils.packages import Package, fetch
 from .pictures import (
@@ -155,11 +155,10 @@ def _image(package: Package, name: str) -> np.ndarray:
 
 def _frames(name: str) -> list[np.ndarray]:
     with Image.open(_read(HELA, name)) as pages:
-        frames = []
-        for index in range(pages.n_frames):
-            pages.seek(index)
-            frames.append(np.asarray(pages).astype(np.int32))
-    return frames
+        return [
+            np.asarray(page).astype(np.int32)
+            for page in ImageSequence.Iterator(pages)
+        ]
 
 
 def _halves(index: int, shape: tuple[int, ...]) -> dict[str, Region]:

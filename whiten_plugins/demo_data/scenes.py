@@ -173,7 +173,9 @@ def _paint(
 ) -> None:
     """Paint a stroke in a bright pastel."""
     hue = rng.uniform(0, 360)
-    hsv = np.float32([hue, rng.uniform(*SATURATION), rng.uniform(*BRIGHTNESS)])
+    hsv = np.array(
+        [hue, rng.uniform(*SATURATION), rng.uniform(*BRIGHTNESS)], np.float32
+    )
     colour = cv2.cvtColor(hsv[None, None], cv2.COLOR_HSV2RGB)[0, 0] * 255
     image += coverage[..., None] * (colour - image)
 

@@ -60,6 +60,8 @@ def write_semantic(
     """
     for index, picture in enumerate(pictures, start=1):
         names = dict(folder=layout.folders[split], split=split, index=index)
+        # Only sources whose pictures have labels come in these formats.
+        assert picture.labels is not None
         image = root / layout.image.format(**names)
         label = root / layout.label.format(**names)
         image.parent.mkdir(parents=True, exist_ok=True)
