@@ -19,6 +19,9 @@ HEAVY = (
     'plotly',
     'mmengine.model',
     'mmengine.runner',
+    'torch._dynamo',
+    'triton',
+    'onnx',
 )
 
 
@@ -32,20 +35,23 @@ def run(code, *, fails=False):
     return done.stderr if fails else done.stdout
 
 
-def test_importing_is_cheap_and_loads_no_toolkit():
-    """Time of this process, which other work on the machine leaves alone."""
-    loaded, seconds = json.loads(
-        run(
-            'import json, sys, time, torch, mmengine\n'
-            'before = set(sys.modules); start = time.process_time()\n'
-            'import whiten_plugins\n'
-            'seconds = time.process_time() - start\n'
-            'print(json.dumps([sorted(set(sys.modules) - before), seconds]))'
-        )
-    )
+def test_importing_is_cheap_and_loads_no_toolkit(monkeypatch):
+    """Time of this process, which other work on the machine leaves alone;
+    the second time, when Python has compiled the package."""
+    monkeypatch.delenv('PYTHONDONTWRITEBYTECODE', raising=False)
+    code = """
+import json, sys, time, torch, mmengine
+before = set(sys.modules)
+start = time.process_time()
+import whiten_plugins
+seconds = time.process_time() - start
+print(json.dumps([sorted(set(sys.modules) - before), seconds]))
+"""
+    run(code)
+    loaded, seconds = json.loads(run(code))
     assert not [name for name in loaded if name in HEAVY]
     assert 'whiten_plugins.norms' in loaded
-    assert seconds < 20
+    assert seconds < 0.3
 
 
 @pytest.mark.parametrize(
@@ -84,7 +90,8 @@ assert MODELS.get('FoldedModel') is not None
 
 def test_every_public_name_is_there_for_type_checkers_too():
     tree = ast.parse(SOURCE.read_text())
-    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    assert ast.unparse(block.test) == 'TYPE_CHECKING'
     imported = {
         alias.name: statement.module
         for statement in block.body
