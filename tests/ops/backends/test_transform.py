@@ -186,8 +186,8 @@ def check_gradient(name, actual, expected):
     assert_near(actual, expected, 1e-4)
 
 
-@pytest.mark.parametrize('rows', [3, 16, 40])
-@pytest.mark.parametrize('T', [1, 2, 9, 13, 20])
+@pytest.mark.parametrize('rows', [3, 40])
+@pytest.mark.parametrize('T', [1, 2, 9, 20])
 def test_any_number_of_iterations(backend, device, T, rows):
     """ItN's own form of the iteration is off by 1e4 at T = 9."""
     case = StageCase(NormSpec(('iw',), rows, T=T), groups=1, samples=2)
@@ -195,7 +195,7 @@ def test_any_number_of_iterations(backend, device, T, rows):
     test_gradients(backend, device, case)
 
 
-@pytest.mark.parametrize('T', [9, 15, 20])
+@pytest.mark.parametrize('T', [9, 20])
 def test_many_iterations_on_equal_channels(backend, device, T):
     """All eigenvalues but one are eps: a null space grows by 1.5 a step."""
     spec = NormSpec(('iw',), 40, T=T, eps=2**-10)

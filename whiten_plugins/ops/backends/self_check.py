@@ -70,8 +70,9 @@ def _inputs(
 
     On a GPU large enough for sums to be cut into chunks.
     """
-    groups = 2 if spec.num_rows > 4 else 8
-    size = (32, 40) if device.type == 'cuda' else (5, 7)
+    on_gpu = device.type == 'cuda'
+    groups = 8 if on_gpu and spec.num_rows <= 4 else 2
+    size = (32, 40) if on_gpu else (5, 7)
     x = 2 + _randn(3, groups * spec.num_rows, *size)
     x = x * torch.linspace(0.5, 2, x.shape[1]).view(1, -1, 1, 1)
     x = x.to(device, dtype)
