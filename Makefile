@@ -75,6 +75,7 @@ test-newest: python ## those of layers and tools with the newest torch
 lint: env ## check the style, and that what is generated is fresh
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
+	$(RUN) -m mypy whiten_plugins
 	$(RUN) tools/dev/config_tables.py --check
 	@$(UV) lock --check --quiet || { echo "uv.lock is old: make lock" >&2; \
 		exit 1; }
