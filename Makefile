@@ -7,6 +7,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 LANE = $(PYTHON) tools/dev/lane.py
 RUN := .venv/bin/python
+SPHINX = $(RUN) -m sphinx -W --keep-going -q -b html docs docs/_build
 UV = $(or $(wildcard .uv/bin/uv),uv)
 # What uv has locked, for pip, which knows no lock.
 define PIP_HEADER
@@ -76,6 +77,7 @@ lint: env ## check the style, and that what is generated is fresh
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy whiten_plugins
+	$(SPHINX)
 	$(RUN) tools/dev/config_tables.py --check
 	@$(UV) lock --check --quiet || { echo "uv.lock is old: make lock" >&2; \
 		exit 1; }
@@ -83,7 +85,7 @@ lint: env ## check the style, and that what is generated is fresh
 		echo "requirements.txt is old: make lock" >&2; exit 1; }
 
 docs: env ## build the documentation site into docs/_build
-	$(RUN) -m sphinx -W --keep-going -q -b html docs docs/_build
+	$(SPHINX)
 
 format: env ## put the style right
 	$(RUN) -m ruff check --fix

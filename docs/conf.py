@@ -23,6 +23,9 @@ extensions = [
 myst_enable_extensions = ['colon_fence', 'dollarmath', 'deflist']
 myst_heading_anchors = 3
 exclude_patterns = ['_build']
+# Included files link to others of the repository, which are no pages here;
+# tests/docs/test_links.py follows these links.
+suppress_warnings = ['myst.xref_missing']
 
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'none'

@@ -18,9 +18,6 @@ def spec_of(norm: nn.Module) -> NormSpec:
 
     GN is GW without the correlations between its groups; what is not known
     counts as LN.
-
-    GN is GW without the correlations between its groups; what is not known
-    counts as LN.
     """
     if isinstance(norm, WhiteningNorm):
         return norm.spec
@@ -35,9 +32,6 @@ def channels_second(x: Tensor, norm: nn.Module) -> Tensor:
     """Return the input of a norm as (N, C, M).
 
     It is a view, or a copy where the input's strides allow no view.
-
-    torch's LayerNorm normalizes the last dimensions; where that is one, it
-    holds the channels. Layer norms of maps (N, C, H, W) keep theirs.
 
     torch's LayerNorm normalizes the last dimensions; where that is one, it
     holds the channels. Layer norms of maps (N, C, H, W) keep theirs.

@@ -231,9 +231,6 @@ def _join(state: Mapping[str, Tensor], first: str, second: str) -> State:
 
     A tensor that only the second norm has starts as in a new norm in the
     channels of the first.
-
-    A tensor that only the second norm has starts as in a new norm in the
-    channels of the first.
     """
     joined: State = {}
     for key, value in state.items():

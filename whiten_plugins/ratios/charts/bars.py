@@ -207,9 +207,6 @@ def _align(
 
     Return the common layout and, for each run, its layer at each place. A
     layer that a run lacks keeps its place there, as None.
-
-    Returns the common layout and, for each run, its layer at each place. A
-    layer that a run lacks keeps its place there, as None.
     """
     order: list[str] = []
     titles: dict[str, str] = {}
