@@ -31,7 +31,7 @@ from .tuning import (
 
 
 def _serves(x: Tensor) -> bool:
-    """Whether the kernels take groups of so many rows on this chip.
+    """Return whether the kernels take groups of so many rows on this chip.
 
     For Blackwell (capability 10) Triton makes tf32 products of half-precision
     tiles of 64 rows and more, although full float32 is asked for.
@@ -43,7 +43,7 @@ def _serves(x: Tensor) -> bool:
 
 
 def _limited(function: Callable) -> Callable:
-    """``function``, but PyTorch's for what the kernels do not take."""
+    """Hand what the kernels do not take to PyTorch."""
     reference = getattr(pytorch, function.__name__)
 
     @functools.wraps(function)
@@ -119,8 +119,11 @@ class _Reduction:
 
 
 def _numbered(coefficients: Tensor | None) -> tuple:
-    """Contiguous coefficients (N or 1, E or 1, ...) and the steps of their
-    number from a sample and from an entry to the next."""
+    """Return coefficients (N or 1, E or 1, ...), contiguous, and steps.
+
+    The steps lead from the number of one sample to the next, and from that
+    of one entry to the next.
+    """
     if coefficients is None:
         return None, 0, 0
     samples, entries = coefficients.shape[:2]
@@ -129,7 +132,7 @@ def _numbered(coefficients: Tensor | None) -> tuple:
 
 
 def _strided(x: Tensor | None) -> tuple:
-    """A tensor and its four strides."""
+    """Return a tensor and its four strides."""
     return (None, 0, 0, 0, 0) if x is None else (x, *x.stride())
 
 
@@ -139,7 +142,7 @@ def _run(
     out: Tensor,
     transpose: bool,
 ) -> None:
-    """``out = A x + B z + b`` for the terms (x, A), (z, B)."""
+    """Set ``out = A x + B z + b`` for the terms (x, A), (z, B)."""
     num_samples, entries, rows, size = out.shape
     tensors = ()
     for x, matrix in terms:

@@ -16,7 +16,7 @@ from ..torch import BACKEND as PYTORCH
 
 
 def or_pytorch(function: Callable) -> Callable:
-    """``function``, or PyTorch's of the same name once its kernel failed.
+    """Call PyTorch's ``function`` instead once its kernel has failed.
 
     Raises:
         KernelError: where the environment variable forces the kernels.

@@ -24,8 +24,12 @@ from ..self_check import check
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a check: what is wrong, empty for nothing, and the
-    largest difference from PyTorch, as a part of the largest value."""
+    """Outcome of a check.
+
+    ``failure`` says what is wrong and is empty if nothing is;
+    ``difference`` is the largest one from PyTorch, as a part of the
+    largest value.
+    """
 
     failure: str
     difference: float
@@ -33,7 +37,7 @@ class Outcome:
 
 @functools.cache
 def chip(device: torch.device) -> str:
-    """A GPU's name and compute capability."""
+    """Return a GPU's name and compute capability."""
     if device.type != 'cuda':
         return 'interpreter'
     major, minor = torch.cuda.get_device_capability(device)
@@ -59,7 +63,7 @@ def outcome(
 
 @functools.cache
 def _text() -> str:
-    """What the kernels and the check are made of."""
+    """Return a hash of the code of the kernels and of the check."""
     key = hashlib.sha256()
     for path in sorted(Path(__file__).parents[1].rglob('*.py')):
         key.update(path.read_bytes())
@@ -69,7 +73,7 @@ def _text() -> str:
 def _file(
     spec: NormSpec, dtype: torch.dtype, device: torch.device
 ) -> Path | None:
-    """Where the outcome is kept; None where there is no place for it."""
+    """Return where the outcome is kept, None if there is no place for it."""
     named = os.environ.get('XDG_CACHE_HOME')
     try:
         folder = Path(named) if named else Path.home() / '.cache'

@@ -26,7 +26,7 @@ def merge_parts(
     length: int,
     size: int,
 ) -> Moments:
-    """Merges parts of ``length`` elements, ``size`` in all.
+    """Merge parts of ``length`` elements, ``size`` in all.
 
     Args:
         parts: contiguous moments (..., c) and (..., c, c), numbered along

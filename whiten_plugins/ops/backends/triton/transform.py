@@ -31,7 +31,7 @@ from .tuning import (
 
 
 def serves(stage: Stage) -> bool:
-    """Whether the kernels take this stage.
+    """Return whether the kernels take this stage.
 
     They take one-row groups, and Newton's iteration of up to 64 rows of up
     to 64 channel slots. Eigendecompositions (``zca``, ``pca``) and wider
@@ -47,7 +47,10 @@ def serves(stage: Stage) -> bool:
 
 
 def _contiguous(inputs: StageInputs) -> list[Tensor | None]:
-    """Moments of the samples and of the batch, then the parameters."""
+    """Return moments of samples and batch, and the parameters.
+
+    All of them are contiguous.
+    """
     nothing = (None, None)
     sample, batch, parameters = inputs
     tensors = (*(sample or nothing), *(batch or nothing), *parameters)
@@ -55,7 +58,7 @@ def _contiguous(inputs: StageInputs) -> list[Tensor | None]:
 
 
 def _options(stage: Stage) -> dict[str, int]:
-    """Where the kernels find each statistic among the logits."""
+    """Return where the kernels find each statistic among the logits."""
     positions = {name.upper(): k for name, k in stage.positions.items()}
     return {**positions, 'HARD': stage.spec.hard}
 
@@ -139,8 +142,11 @@ def transform_backward(
 
 
 def _shared_sizes(stage: Stage, inputs: StageInputs) -> list[int]:
-    """Numbers in the gradients that samples share: of the batch mean and
-    covariance, weight, bias, and 16 for the logits of each group."""
+    """Return the sizes of the gradients that samples share.
+
+    These are of the batch mean and covariance, weight and bias, and 16
+    numbers for the logits of each group.
+    """
     groups, rows = stage.groups, stage.rows
     weight, bias, logits, _ = inputs.parameters
     learned = logits is not None and not stage.spec.hard
@@ -205,8 +211,10 @@ def _launch_backward(stage: Stage, tensors: tuple, stride: int) -> None:
 def _logit_gradients(
     stage: Stage, parameters: Parameters, gradients: Tensor
 ) -> list[Tensor | None]:
-    """Gradients of both sets of logits from those of each group; zeros
-    where a hard choice gives none."""
+    """Sum the gradients of both sets of logits over their groups.
+
+    They are zeros where a hard choice gives none.
+    """
     logits = parameters[2:]
     if not gradients.numel():
         return [None if v is None else torch.zeros_like(v) for v in logits]

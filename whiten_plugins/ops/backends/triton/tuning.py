@@ -45,33 +45,41 @@ class Tile(NamedTuple):
 
 
 def power_of_two(n: int) -> int:
-    """The smallest power of two that is not below ``n``."""
+    """Return the smallest power of two that is not below ``n``."""
     return 1 << max(0, n - 1).bit_length()
 
 
 def padded(rows: int) -> int:
-    """Rows of a matrix operand: a power of two, at least 16 (tl.dot)."""
+    """Return the rows of an operand of ``tl.dot``.
+
+    They are a power of two, at least 16.
+    """
     return max(16, power_of_two(rows))
 
 
 def gram_tile(rows: int, size: int) -> Tile:
-    """Tile of a sum of outer products: few warps, so that each thread has
-    many outputs and reads shared memory seldom."""
+    """Choose the tile of a sum of outer products.
+
+    It has few warps, so that each thread has many outputs and seldom reads
+    shared memory.
+    """
     rows = padded(rows)
     elements = {16: 64, 32: 64, 64: 32}.get(rows, 16)
     return Tile(rows, min(elements, padded(size)), rows // 16)
 
 
 def linear_tile(rows: int, size: int) -> Tile:
-    """Tile of A x + b."""
+    """Choose the tile of A x + b."""
     rows = padded(rows)
     elements = min(128 if rows < 128 else 64, padded(size))
     return Tile(rows, elements, min(8, max(1, rows * elements // 512)))
 
 
 def scalar_tile(x: Tensor, size: int) -> Tile:
-    """Tile of entries and of ``size`` elements of (N, E, 1, M), long in the
-    direction that is contiguous in memory."""
+    """Choose a tile of entries and elements of (N, E, 1, M).
+
+    It is long in the direction that is contiguous in memory.
+    """
     entries = x.shape[1]
     longest = 32 if x.stride(1) < x.stride(3) else _SCALAR_TILE
     elements = min(longest, power_of_two(size))
@@ -89,7 +97,10 @@ class MergeTile(NamedTuple):
 
 
 def merge_tile(rows: int, parts: int) -> MergeTile:
-    """Many parts at a time and few rows: the loop over parts is short."""
+    """Choose a tile of many parts and few rows.
+
+    The loop over parts is then short.
+    """
     parts = min(64, power_of_two(parts))
     if rows == 1:
         return MergeTile(1, 1, parts, 1)
@@ -99,13 +110,16 @@ def merge_tile(rows: int, parts: int) -> MergeTile:
 
 
 def stage_warps(rows: int) -> int:
-    """Warps that share one small matrix."""
+    """Return the number of warps that share one small matrix."""
     return min(8, padded(rows) // 4)
 
 
 @functools.cache
 def capability(device: torch.device) -> tuple[int, int]:
-    """Compute capability of a GPU; (0, 0) for the interpreter on a CPU."""
+    """Return the compute capability of a GPU.
+
+    It is (0, 0) for the interpreter on a CPU.
+    """
     if device.type != 'cuda':
         return 0, 0
     return torch.cuda.get_device_capability(device)
@@ -113,17 +127,20 @@ def capability(device: torch.device) -> tuple[int, int]:
 
 @functools.cache
 def _processors(device: torch.device) -> int:
-    """Multiprocessors of a GPU; 1 for the interpreter on a CPU."""
+    """Return the number of multiprocessors of a GPU.
+
+    It is 1 for the interpreter on a CPU.
+    """
     if device.type != 'cuda':
         return 1
     return torch.cuda.get_device_properties(device).multi_processor_count
 
 
 def chunks(size: int, programs: int, tile: Tile, x: Tensor) -> tuple[int, int]:
-    """Number and length of the chunks that a reduction over M is cut into.
+    """Return number and length of the chunks of a reduction over M.
 
-    As many as fill the chip, but none so short that writing its result
-    would cost as much as reading it.
+    There are as many as fill the chip, but none so short that writing its
+    result would cost as much as reading it.
 
     Args:
         size: M.

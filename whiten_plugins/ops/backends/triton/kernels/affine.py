@@ -16,7 +16,7 @@ def _add_product(
     total, matrix, x, x_row, x_m, element, size,
     ROWS: tl.constexpr, PADDED: tl.constexpr, TRANSPOSE: tl.constexpr,
 ):  # fmt: skip
-    """``total + matrix @ x``, or its transpose, in slabs of 16 rows."""
+    """Add ``matrix @ x``, or its transpose, in slabs of 16 rows."""
     row = tl.arange(0, PADDED)
     for begin in range(0, PADDED, 16):
         slab = begin + tl.arange(0, 16)
@@ -41,7 +41,7 @@ def matrix_affine(
     ROWS: tl.constexpr, PADDED: tl.constexpr, BLOCK: tl.constexpr,
     TRANSPOSE: tl.constexpr,
 ):  # fmt: skip
-    """A tile of one entry of c > 1 rows; z and b may be None."""
+    """Compute a tile of one entry of c > 1 rows; z and b may be None."""
     program = tl.program_id(0)
     n = program // (num_entries * num_tiles)
     e = program // entry_step % num_entries
@@ -73,7 +73,7 @@ def matrix_affine(
 def _scalar_term(
     x, x_n, x_e, x_m, a, a_n, a_e, n, e, valid, element, mask
 ):  # fmt: skip
-    """``a x`` for several entries."""
+    """Compute ``a x`` for several entries."""
     a = tl.load(a + at(n, e, a_n, a_e), mask=valid, other=0.0)
     return a[:, None] * load_tile(x, at(n, e, x_n, x_e), element * x_m, mask)
 
@@ -86,7 +86,7 @@ def scalar_affine(
     num_samples, num_entries, num_tiles, size,
     ENTRIES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """A tile of several entries of c = 1; z and b may be None."""
+    """Compute a tile of several entries of c = 1; z and b may be None."""
     program = tl.program_id(0)
     entry = program // num_tiles * ENTRIES + tl.arange(0, ENTRIES)
     n, e = entry // num_entries, entry % num_entries

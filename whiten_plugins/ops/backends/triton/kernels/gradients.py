@@ -25,7 +25,7 @@ def matrix_gradients(
     ROWS: tl.constexpr, PADDED: tl.constexpr, BLOCK: tl.constexpr,
     SHARED: tl.constexpr,
 ):  # fmt: skip
-    """Sums over one chunk of an entry of c > 1 rows."""
+    """Sum over one chunk of an entry of c > 1 rows."""
     entry = tl.program_id(0) // num_chunks
     chunk = tl.program_id(0) % num_chunks
     g += at(entry // num_entries, entry % num_entries, g_n, g_e)
@@ -60,7 +60,7 @@ def scalar_gradients(
     num_entries, total_entries, num_chunks, length, size, width,
     ENTRIES: tl.constexpr, BLOCK: tl.constexpr, SHARED: tl.constexpr,
 ):  # fmt: skip
-    """Sums over one chunk of several entries of c = 1."""
+    """Sum over one chunk of several entries of c = 1."""
     entry = tl.program_id(0) // num_chunks * ENTRIES + tl.arange(0, ENTRIES)
     chunk = tl.program_id(0) % num_chunks
     n, e = entry // num_entries, entry % num_entries

@@ -10,7 +10,7 @@ from .tiles import square
 
 @triton.jit
 def load_moments(mean, cov, number, row, ROWS: tl.constexpr):
-    """A vector and a matrix of c rows, 0 beyond them."""
+    """Load a vector and a matrix of c rows, 0 beyond them."""
     offsets, inside = square(row, ROWS)
     mean += number.to(tl.int64) * ROWS
     cov += number.to(tl.int64) * ROWS * ROWS
@@ -20,7 +20,7 @@ def load_moments(mean, cov, number, row, ROWS: tl.constexpr):
 
 @triton.jit
 def store_moments(mean, cov, number, row, vector, matrix, ROWS: tl.constexpr):
-    """Writes what :func:`load_moments` reads."""
+    """Store what :func:`load_moments` reads."""
     offsets, inside = square(row, ROWS)
     mean += number.to(tl.int64) * ROWS
     cov += number.to(tl.int64) * ROWS * ROWS
@@ -30,7 +30,7 @@ def store_moments(mean, cov, number, row, vector, matrix, ROWS: tl.constexpr):
 
 @triton.jit
 def identity(row, width: tl.constexpr):
-    """The identity of ``width`` rows, padded with zeros to len(row)."""
+    """Return the identity of ``width`` rows, zero-padded to len(row)."""
     same = (row[:, None] == row[None, :]) & (row < width)[:, None]
     return same.to(tl.float32)
 
@@ -45,8 +45,11 @@ def _weigh(
     vector, matrix, mean_ratios, cov_ratios, eye,
     FULL: tl.constexpr, DIAGONAL: tl.constexpr,
 ):  # fmt: skip
-    """One source of moments times its ratios: as covariances and as their
-    diagonals. The map is its own transpose, so it serves gradients too."""
+    """Multiply one source of moments by its ratios.
+
+    It counts as covariances and as their diagonals. The map is its own
+    transpose, so it serves gradients too.
+    """
     ratio = share(mean_ratios, FULL) + share(mean_ratios, DIAGONAL)
     full = scaled(share(cov_ratios, FULL)[:, None], matrix)
     diagonal = scaled(share(cov_ratios, DIAGONAL)[:, None], matrix)
@@ -61,7 +64,9 @@ def mix(
     BW: tl.constexpr, BN: tl.constexpr, HARD: tl.constexpr,
     ROWS: tl.constexpr,
 ):  # fmt: skip
-    """The mixed mean and covariance, eps included, and the ratios of both.
+    """Return the mixed mean, the mixed covariance and the ratios of both.
+
+    The covariance includes eps.
 
     Moments that the norm does not use are None.
     """
@@ -100,13 +105,24 @@ def source_gradients(
     d_mean, d_cov, mean_ratios, cov_ratios, row, eye,
     FULL: tl.constexpr, DIAGONAL: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
-    """Writes the gradients of one source of moments and returns those of
-    its ratios.
+    """Store the gradients of one source; return those of its ratios.
 
     Args:
-        mean, cov, number: the source, which of its moments.
-        d_of_mean, d_of_cov, number_of_gradient: where its gradients go.
-        d_mean, d_cov: gradients of the mixture.
+        mean: means of the source.
+        cov: covariances of the source.
+        number: which of its moments.
+        d_of_mean: where the gradients of its means go.
+        d_of_cov: where those of its covariances go.
+        number_of_gradient: which of them to write.
+        d_mean: gradient of the mixed mean.
+        d_cov: gradient of the mixed covariance.
+        mean_ratios: ratios of the means.
+        cov_ratios: ratios of the covariances.
+        row: numbers of the rows, padded.
+        eye: the identity of c rows, likewise.
+        FULL: position of the source's ``iw`` or ``bw`` among the logits.
+        DIAGONAL: position of its ``in`` or ``bn``.
+        ROWS: c.
     """
     vector, matrix = _weigh(
         d_mean, d_cov, mean_ratios, cov_ratios, eye, FULL, DIAGONAL

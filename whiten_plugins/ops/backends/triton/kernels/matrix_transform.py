@@ -30,7 +30,7 @@ from .tiles import square
 
 @triton.jit
 def _load_weight(weight, channel, inside):
-    """Weights of some channels, 1 where the norm has none."""
+    """Load the weights of some channels, 1 where the norm has none."""
     values = inside.to(tl.float32)
     if weight is not None:
         values = tl.load(weight + channel, mask=inside, other=0.0)
@@ -46,7 +46,7 @@ def matrix_forward(
     BW: tl.constexpr, BN: tl.constexpr, HARD: tl.constexpr,
     T: tl.constexpr, ROWS: tl.constexpr, PADDED: tl.constexpr,
 ):  # fmt: skip
-    """A, b and W of one group."""
+    """Compute A, b and W of one group."""
     program = tl.program_id(0)
     n, g = program // num_groups, program % num_groups
     row = tl.arange(0, PADDED)
@@ -81,8 +81,10 @@ def _unfold(
     dA, db, weight, A, d_weight, d_bias, mean, whitening,
     n, g, row, num_groups, num_slots, ROWS: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of the mixed mean and of W; writes A once more and the
-    gradients of weight and bias."""
+    """Return the gradients of the mixed mean and of W.
+
+    A is written once more, with the gradients of weight and bias.
+    """
     offsets, inside = square(row, ROWS)
     entries = num_groups * num_slots
     d_mean = tl.zeros(row.shape, tl.float32)
@@ -118,7 +120,7 @@ def matrix_backward(
     BW: tl.constexpr, BN: tl.constexpr, HARD: tl.constexpr,
     T: tl.constexpr, ROWS: tl.constexpr, PADDED: tl.constexpr,
 ):  # fmt: skip
-    """A once more and the gradients of one group.
+    """Compute A once more and the gradients of one group.
 
     Gradients that samples share, from ``d_batch_mean`` on, are written for
     each n by itself, ``stride`` apart, and summed later. Those through
@@ -198,11 +200,18 @@ def add_layer_gradients(
     d_layer, sample_mean, sample_cov, d_sample_mean, d_sample_cov,
     num_groups, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Adds what reaches a sample's moments through ``ln``.
+    """Add what reaches a sample's moments through ``ln``.
 
     Args:
         d_layer: gradients of the ln mean and variance from each group,
             (N, G, 2).
+        sample_mean: means of all samples, (N, G, c).
+        sample_cov: covariances of all samples, (N, G, c, c).
+        d_sample_mean: gradients of the means, added to.
+        d_sample_cov: gradients of the covariances, added to.
+        num_groups: G.
+        ROWS: c.
+        BLOCK: groups or channels taken at a time.
     """
     n = tl.program_id(0)
     channels = num_groups * ROWS

@@ -14,14 +14,14 @@ import triton.language as tl
 
 @triton.jit
 def _part_weights(part, num_parts, length, size):
-    """M_k / M of some parts, 0 beyond the last."""
+    """Return M_k / M of some parts, 0 beyond the last."""
     count = tl.minimum(length, size - part * length).to(tl.float32)
     return tl.where(part < num_parts, count / size, 0.0)
 
 
 @triton.jit
 def _part_means(mean, number, row, ROWS: tl.constexpr, mask):
-    """Means of some rows of some parts, (parts, rows)."""
+    """Load means of some rows of some parts, (parts, rows)."""
     offsets = number[:, None] * ROWS + row[None, :]
     mask = mask[:, None] & (row < ROWS)[None, :]
     return tl.load(mean + offsets, mask=mask, other=0.0)
@@ -34,7 +34,7 @@ def merge(
     ROWS: tl.constexpr, PADDED: tl.constexpr,
     BLOCK: tl.constexpr, BLOCK_PARTS: tl.constexpr,
 ):  # fmt: skip
-    """A block of rows of one group's merged moments."""
+    """Merge a block of rows of one group's moments."""
     group = (tl.program_id(0) // num_blocks).to(tl.int64)
     row = tl.program_id(0) % num_blocks * BLOCK + tl.arange(0, BLOCK)
     column = tl.arange(0, PADDED)

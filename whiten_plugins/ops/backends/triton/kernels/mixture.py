@@ -14,12 +14,20 @@ def importance_ratios(
     IW: tl.constexpr, IN: tl.constexpr, LN: tl.constexpr,
     BW: tl.constexpr, BN: tl.constexpr, HARD: tl.constexpr,
 ):  # fmt: skip
-    """Softmax over the active logits, or one-hot at the largest, (B, 8).
+    """Compute importance ratios, (B, 8).
+
+    They are the softmax over the active logits, or one-hot at the largest.
 
     Args:
         logits: (R, K); None where the norm has a single statistic.
         row: rows to read, (B,).
         num_logits: K.
+        IW: position of ``iw`` among the logits, -1 if it is not active.
+        IN: position of ``in``, likewise.
+        LN: position of ``ln``, likewise.
+        BW: position of ``bw``, likewise.
+        BN: position of ``bn``, likewise.
+        HARD: one-hot instead of softmax.
     """
     k = tl.arange(0, 8)[None, :] + tl.zeros_like(row)[:, None]
     active = (k == IW) | (k == IN) | (k == LN) | (k == BW) | (k == BN)
@@ -38,22 +46,24 @@ def importance_ratios(
 
 @triton.jit
 def share(ratios, POSITION: tl.constexpr):
-    """Ratios of one statistic, (B,); 0 where it is not active."""
+    """Return the ratios of one statistic, (B,); 0 where it is not active."""
     chosen = tl.arange(0, 8)[None, :] == POSITION
     return tl.sum(tl.where(chosen, ratios, 0.0), 1)
 
 
 @triton.jit
 def placed(values, POSITION: tl.constexpr):
-    """Values (B, 1) at one statistic's position among zeros, (B, 8)."""
+    """Place values (B, 1) at a statistic's position among zeros, (B, 8)."""
     chosen = tl.arange(0, 8)[None, :] == POSITION
     return tl.where(chosen, values, 0.0)
 
 
 @triton.jit
 def scaled(ratio, term):
-    """``ratio * term``, but 0 where the ratio is 0, so that the NaN of a
-    statistic that was not chosen does not leak."""
+    """Return ``ratio * term``, but 0 where the ratio is 0.
+
+    The NaN of a statistic that was not chosen does not leak this way.
+    """
     return tl.where(ratio == 0, 0.0, ratio * term)
 
 
@@ -61,13 +71,17 @@ def scaled(ratio, term):
 def store_logit_gradients(
     out, number, mean_ratios, mean_products, cov_ratios, cov_products, valid
 ):
-    """Gradients of both sets of logits through the softmax, 8 + 8 numbers.
+    """Store the gradients of both sets of logits through the softmax.
+
+    They are 8 + 8 numbers.
 
     Args:
         out: pointer, float32.
         number: which 16 numbers of ``out`` to write, (B,).
-        mean_ratios, cov_ratios: (B, 8).
-        mean_products, cov_products: gradients of the ratios, (B, 8).
+        mean_ratios: ratios of the means, (B, 8).
+        mean_products: gradients of these ratios, (B, 8).
+        cov_ratios: ratios of the covariances, (B, 8).
+        cov_products: gradients of these ratios, (B, 8).
         valid: (B,).
     """
     offsets = number[:, None] * 16 + tl.arange(0, 8)[None, :]
@@ -81,12 +95,14 @@ def store_logit_gradients(
 
 @triton.jit
 def layer_moments(mean, cov, n, num_channels, ROWS: tl.constexpr):
-    """``ln`` of sample n: mean and variance over all its channels.
+    """Compute ``ln`` of a sample: mean and variance over all channels.
 
     Args:
         mean: means of all samples, (N, G, c).
         cov: covariances of all samples, (N, G, c, c).
+        n: number of the sample.
         num_channels: G * c.
+        ROWS: c.
     """
     mean += n.to(tl.int64) * num_channels
     cov += n.to(tl.int64) * num_channels * ROWS

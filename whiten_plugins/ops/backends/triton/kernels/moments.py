@@ -25,7 +25,7 @@ def matrix_moments(
     ROWS: tl.constexpr, PADDED: tl.constexpr, BLOCK: tl.constexpr,
     SHARED: tl.constexpr,
 ):  # fmt: skip
-    """Moments of one chunk of a group of c > 1 rows."""
+    """Compute moments of one chunk of a group of c > 1 rows."""
     part = tl.program_id(0)
     group = part // num_chunks
     x += at(group // num_groups, group % num_groups, x_n, x_g)
@@ -64,7 +64,7 @@ def scalar_moments(
     num_groups, num_entries, num_chunks, length, size, width,
     ENTRIES: tl.constexpr, BLOCK: tl.constexpr, SHARED: tl.constexpr,
 ):  # fmt: skip
-    """Moments of one chunk of several groups of one row."""
+    """Compute moments of one chunk of several groups of one row."""
     program = tl.program_id(0)
     entry = program // num_chunks * ENTRIES + tl.arange(0, ENTRIES)
     rows = at(entry // num_groups, entry % num_groups, x_n, x_g)

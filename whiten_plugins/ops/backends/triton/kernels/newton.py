@@ -26,18 +26,20 @@ from .tiles import product
 
 @triton.jit
 def sum_of(x):
-    """Sum of all entries of a matrix."""
+    """Sum all entries of a matrix."""
     return tl.sum(tl.sum(x, 1), 0)
 
 
 @triton.jit
 def multiply(a, b, buffer, offsets):
-    """``a @ b`` of (P, P) matrices.
+    """Return ``a @ b`` of (P, P) matrices.
 
     Operands of more than 32 rows do not fit the registers whole: they pass
     through memory and come back by 16 columns and rows.
 
     Args:
+        a: (P, P).
+        b: (P, P).
         buffer: pointer to room for two matrices; None up to 32 rows.
         offsets: of a matrix in memory, contiguous.
     """
@@ -62,7 +64,7 @@ def multiply(a, b, buffer, offsets):
 
 @triton.jit
 def newton_schulz(S, eye, offsets, iterates, buffer, T: tl.constexpr):
-    """W, the normalized S and its trace.
+    """Return W, the normalized S and its trace.
 
     Args:
         S: (P, P), 0 beyond its c rows and columns.
@@ -94,12 +96,18 @@ def newton_schulz(S, eye, offsets, iterates, buffer, T: tl.constexpr):
 def newton_schulz_backward(
     dW, W, S, trace, eye, offsets, iterates, buffer, T: tl.constexpr
 ):
-    """Gradient of the matrix that :func:`newton_schulz` got.
+    """Return the gradient of the matrix that :func:`newton_schulz` got.
 
     Args:
         dW: gradient of W.
-        W, S, trace: what it returned.
-        eye, offsets, iterates, buffer, T: as it got them.
+        W: as :func:`newton_schulz` returned it.
+        S: the normalized S that it returned.
+        trace: the trace that it returned.
+        eye: as it got it.
+        offsets: as it got them.
+        iterates: what it filled with Y_k, Z_k and R_k.
+        buffer: see :func:`multiply`.
+        T: number of iterations.
     """
     tl.debug_barrier()  # all threads see the iterates
     row = tl.arange(0, S.shape[0])

@@ -25,8 +25,10 @@ def _mix(
     IW: tl.constexpr, IN: tl.constexpr, LN: tl.constexpr,
     BW: tl.constexpr, BN: tl.constexpr, HARD: tl.constexpr,
 ):  # fmt: skip
-    """The mixed mean and variance of some channels, eps included, and the
-    ratios of both."""
+    """Return mixed mean and variance of some channels, and both ratios.
+
+    The variance includes eps.
+    """
     valid = channel < num_channels
     ratios_row = tl.where(valid, channel, 0) // channels_per_ratio
     mean_ratios = importance_ratios(
@@ -56,7 +58,7 @@ def _mix(
 
 @triton.jit
 def _layer_moments(mean, cov, n, num_channels, LN: tl.constexpr):
-    """``ln`` of sample n where it is active, else zeros."""
+    """Compute ``ln`` of sample n where it is active, else zeros."""
     if LN >= 0:
         mu, var = layer_moments(mean, cov, n, num_channels, 1)
     else:
@@ -66,7 +68,7 @@ def _layer_moments(mean, cov, n, num_channels, LN: tl.constexpr):
 
 @triton.jit
 def _load_weight(weight, channel, valid):
-    """Weights of some channels, 1 where the norm has none."""
+    """Load the weights of some channels, 1 where the norm has none."""
     values = valid.to(tl.float32)
     if weight is not None:
         values = tl.load(weight + channel, mask=valid, other=0.0)
@@ -82,7 +84,7 @@ def scalar_forward(
     BW: tl.constexpr, BN: tl.constexpr, HARD: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """A, b and W of a block of one sample's channels."""
+    """Compute A, b and W of a block of one sample's channels."""
     n = tl.program_id(0) // num_blocks
     channel = tl.program_id(0) % num_blocks * BLOCK + tl.arange(0, BLOCK)
     valid = channel < num_channels
@@ -111,8 +113,10 @@ def _unfold(
     dA, db, weight, mean, var,
     n, channel, num_channels,
 ):  # fmt: skip
-    """Gradients of the mixed mean and variance, of weight and of bias, and
-    A."""
+    """Return gradients, and A.
+
+    They are of the mixed mean and variance, of weight and of bias.
+    """
     valid = channel < num_channels
     number = n.to(tl.int64) * num_channels + channel
     d_scale = tl.load(dA + number, mask=valid, other=0.0)
@@ -130,7 +134,7 @@ def _source_products(
     mean, var, number, valid, d_mean, d_var,
     FULL: tl.constexpr, DIAGONAL: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of the ratios that weigh one source of moments."""
+    """Return gradients of the ratios that weigh one source of moments."""
     of_mean = d_mean * tl.load(mean + number, mask=valid, other=0.0)
     of_var = d_var * tl.load(var + number, mask=valid, other=0.0)
     of_mean, of_var = of_mean[:, None], of_var[:, None]
@@ -150,7 +154,7 @@ def scalar_backward(
     BW: tl.constexpr, BN: tl.constexpr, HARD: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """A once more and the gradients of one sample's channels.
+    """Compute A once more and the gradients of one sample's channels.
 
     Gradients that samples share, from ``d_batch_mean`` on, are written for
     each n by itself, ``stride`` apart, and summed later.

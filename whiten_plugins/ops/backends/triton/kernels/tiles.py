@@ -9,19 +9,20 @@ PRECISION = tl.constexpr('ieee')
 
 @triton.jit
 def product(a, b):
-    """``a @ b`` in float32."""
+    """Return ``a @ b`` in float32."""
     return tl.dot(a, b, input_precision=PRECISION)
 
 
 @triton.jit
 def columns_of(element, width, x_n, x_m, SHARED: tl.constexpr):
-    """Offsets of elements in memory.
+    """Return the offsets of elements in memory.
 
     Args:
         element: their numbers in a sample; if SHARED, through all samples.
         width: elements of a sample.
         x_n: stride of a sample.
         x_m: stride of an element.
+        SHARED: whether all samples are taken together.
     """
     if SHARED:
         offsets = element // width * x_n + element % width * x_m
@@ -32,7 +33,7 @@ def columns_of(element, width, x_n, x_m, SHARED: tl.constexpr):
 
 @triton.jit
 def load_tile(x, rows, columns, mask):
-    """A float32 tile, 0 outside the mask.
+    """Load a tile as float32, 0 outside the mask.
 
     Args:
         x: pointer.
@@ -46,21 +47,21 @@ def load_tile(x, rows, columns, mask):
 
 @triton.jit
 def store_tile(out, rows, columns, mask, values):
-    """Writes a tile in the dtype of ``out``; arguments as load_tile's."""
+    """Store a tile in the dtype of ``out``; arguments as load_tile's."""
     offsets = rows[:, None] + columns[None, :]
     tl.store(out + offsets, values.to(out.dtype.element_ty), mask=mask)
 
 
 @triton.jit
 def chunk_bounds(chunk, length, size):
-    """First and last element (exclusive) of a chunk, as int64."""
+    """Return the first and last element (exclusive) of a chunk, as int64."""
     start = chunk.to(tl.int64) * length
     return start, tl.minimum(start + length, size)
 
 
 @triton.jit
 def at(sample, entry, stride_sample, stride_entry):
-    """Offset of an entry of an (N, E, ...) view, as int64."""
+    """Return the offset of an entry of an (N, E, ...) view, as int64."""
     return (
         sample.to(tl.int64) * stride_sample + entry.to(tl.int64) * stride_entry
     )
@@ -68,6 +69,9 @@ def at(sample, entry, stride_sample, stride_entry):
 
 @triton.jit
 def square(row, width: tl.constexpr):
-    """Offsets and mask of a (width, width) matrix, padded to len(row)."""
+    """Return offsets and mask of a (width, width) matrix.
+
+    Both are padded to len(row).
+    """
     inside = (row[:, None] < width) & (row[None, :] < width)
     return row[:, None] * width + row[None, :], inside
