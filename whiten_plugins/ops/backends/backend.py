@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 
 class Backend(NamedTuple):
-    """The passes over activations, and what is done with the small tensors
-    between them, in the order of a training step.
+    """The functions of a backend, in the order of a training step.
+
+    They are the passes over activations, and what is done with the small
+    tensors between them.
 
     Arguments and results are those of the functions in :mod:`.torch`.
     """
@@ -26,5 +28,7 @@ class Backend(NamedTuple):
 
 
 class KernelError(RuntimeError):
-    """A kernel that cannot be compiled or launched; the message says which
-    and why."""
+    """A kernel cannot be compiled or launched; the message says why.
+
+    It also names the kernel.
+    """

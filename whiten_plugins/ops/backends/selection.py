@@ -149,7 +149,7 @@ def _forced_triton(device: torch.device) -> Backend:
 def checked(
     spec: NormSpec, dtype: torch.dtype, device: torch.device, forced: bool
 ) -> Backend:
-    """The Triton kernels, or PyTorch if they fail their check.
+    """Return the Triton kernels, or PyTorch if they fail their check.
 
     Raises:
         RuntimeError: if they fail although they are forced.

@@ -66,9 +66,9 @@ def _of(step: str, difference: float) -> str:
 def _inputs(
     spec: NormSpec, dtype: torch.dtype, device: torch.device
 ) -> Iterator[Tensor]:
-    """Three images of some groups, in both memory formats.
+    """Yield three images of some groups, in both memory formats.
 
-    On a GPU large enough for sums to be cut into chunks.
+    On a GPU they are large enough for sums to be cut into chunks.
     """
     on_gpu = device.type == 'cuda'
     groups = 8 if on_gpu and spec.num_rows <= 4 else 2
@@ -81,7 +81,10 @@ def _inputs(
 
 
 def _randn(*shape: int) -> Tensor:
-    """The same numbers every time, and no others for the training."""
+    """Draw the same numbers every time.
+
+    The global generator, which training draws from, stays untouched.
+    """
     generator = torch.Generator().manual_seed(sum(shape))
     return torch.randn(shape, generator=generator)
 
@@ -89,7 +92,10 @@ def _randn(*shape: int) -> Tensor:
 def _steps(
     backend: Backend, spec: NormSpec, x: Tensor
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Name, result and expectation of each step, fed with PyTorch's own."""
+    """Yield each step's name, result and expected result.
+
+    Every step is fed with PyTorch's own results.
+    """
     grad = torch.empty_like(x).copy_(_randn(*x.shape).flip(0))
     rows, entries, grads = (
         statistics_view(x, spec),
@@ -131,7 +137,7 @@ def _steps(
 
 
 def _symmetric(result: tuple[Tensor, StageInputs]) -> list[Any]:
-    """Of the gradients of covariances only the symmetric part counts."""
+    """Keep only the symmetric part of the gradients of covariances."""
     A, gradients = result
     moments = [m for m in gradients[:2] if m is not None]
     return [A, gradients.parameters] + [
@@ -140,7 +146,7 @@ def _symmetric(result: tuple[Tensor, StageInputs]) -> list[Any]:
 
 
 def _wide(values: Any) -> Any:
-    """The same in float64, however nested."""
+    """Convert tensors to float64, however nested they are."""
     if isinstance(values, Tensor):
         return values.double()
     if not isinstance(values, tuple):
@@ -150,7 +156,7 @@ def _wide(values: Any) -> Any:
 
 
 def _difference(actual: Any, expected: Any) -> float:
-    """The largest of any tensor, as a part of its largest value."""
+    """Return the largest error, relative to its tensor's largest value."""
     if expected is None:
         return 0.0
     if isinstance(expected, Tensor):

@@ -21,8 +21,10 @@ def _view(x: Tensor) -> ctypes.Structure:
 
 
 def _coefficients(v: Tensor | None, x: Tensor):
-    """Of every sample and entry of ``x``; the last stride of a vector is
-    not used."""
+    """Return a view of ``v`` for every sample and entry of ``x``.
+
+    The kernels do not use the last stride of a vector.
+    """
     if v is None:
         return None
     v = v.expand(*x.shape[:2], *v.shape[2:])

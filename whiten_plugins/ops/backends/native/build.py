@@ -42,7 +42,11 @@ class BuildError(RuntimeError):
 
 
 def _compiler() -> list[str]:
-    """What ``CXX`` names, also with options or a launcher before it."""
+    """Return the command of the C++ compiler.
+
+    This is what ``CXX`` names, which may include options or a launcher
+    before the compiler; without ``CXX``, the first known compiler found.
+    """
     named = os.environ.get('CXX', '').strip()
     names = (named,) if named else _COMPILERS
     for name in names:
@@ -53,7 +57,7 @@ def _compiler() -> list[str]:
 
 
 def _processor() -> str:
-    """What the compiler makes of ``native``."""
+    """Describe the processor that the compiler sees as ``native``."""
     try:
         lines = Path('/proc/cpuinfo').read_text().splitlines()
     except OSError:
@@ -85,7 +89,7 @@ def _cache() -> Path:
 
 @functools.cache
 def library() -> Path:
-    """The compiled kernels, compiled now if they are not there.
+    """Return the path of the kernels; compile them if they are missing.
 
     Raises:
         BuildError: if there is no compiler, or it or the cache fails.

@@ -17,8 +17,11 @@ from .build import BuildError, library
 
 
 def readable(*tensors: Tensor | None) -> bool:
-    """Whether the kernels can follow the addresses of ``tensors``: float32
-    in this processor's memory, as it lies there."""
+    """Return whether the kernels can access ``tensors`` by address.
+
+    They can if the tensors are float32 in CPU memory that holds their
+    values as they are.
+    """
     return all(
         v is None
         or (
@@ -121,7 +124,7 @@ _SIGNATURES = {
 
 @functools.cache
 def kernels() -> ctypes.CDLL:
-    """The library, compiled at the first call where it is not yet.
+    """Return the library; compile it at the first call if needed.
 
     Raises:
         BuildError: if it cannot be compiled.

@@ -22,12 +22,12 @@ for a block and its result to stay in the last-level cache."""
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:
-    """float64 for float64, float32 for everything narrower."""
+    """Return float64 for float64, float32 for everything narrower."""
     return torch.promote_types(x.dtype, torch.float32)
 
 
 def _blocks(x: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Slices of samples and of elements that cut ``x`` into blocks."""
+    """Yield slices of samples and elements that cut ``x`` into blocks."""
     num_samples, entries, rows, size = x.shape
     if x.numel() == 0:
         return
@@ -42,14 +42,14 @@ def _blocks(x: Tensor) -> Iterator[tuple[slice, slice]]:
 
 
 def _matrices(x: Tensor, block: tuple[slice, slice]) -> Tensor:
-    """A block of ``x`` as a batch of (c, m) matrices."""
+    """Return a block of ``x`` as a batch of (c, m) matrices."""
     samples, elements = block
     x = x[samples, :, :, elements]
     return x.reshape(-1, *x.shape[2:]).to(compute_dtype(x))
 
 
 def _entries(v: Tensor, x: Tensor, block: tuple[slice, slice]) -> Tensor:
-    """The part of ``v`` (N or 1, E or 1, \\*) that belongs to a block."""
+    r"""Return the part of ``v`` (N or 1, E or 1, \*) for a block."""
     v = v.expand(*x.shape[:2], *v.shape[2:])[block[0]]
     return v.reshape(-1, *v.shape[2:])
 
@@ -57,8 +57,10 @@ def _entries(v: Tensor, x: Tensor, block: tuple[slice, slice]) -> Tensor:
 def _joined(
     x: Tensor, block: tuple[slice, slice], shift: Tensor | None = None
 ) -> Tensor:
-    """A block less a shift (E, c) as (E, c, m) with its samples side by
-    side."""
+    """Return a block as (E, c, m), with its samples side by side.
+
+    A shift (E, c) is subtracted from it if one is given.
+    """
     samples, elements = block
     x = x[samples, :, :, elements].permute(1, 2, 0, 3)
     out = torch.empty(x.shape, dtype=compute_dtype(x), device=x.device)
@@ -70,7 +72,7 @@ def _joined(
 
 
 def moments(x: Tensor, shared: bool = False) -> Moments:
-    """Mean and centred covariance of every sample and group.
+    """Compute mean and centred covariance of every sample and group.
 
     Sums are taken about the mean of a sample's first block, so that no
     digits are lost where the mean is far larger than the deviation.
@@ -112,7 +114,7 @@ def moments(x: Tensor, shared: bool = False) -> Moments:
 
 
 def _batch_moments(x: Tensor) -> Moments:
-    """Moments of all samples together, (1, G, c) and (1, G, c, c)."""
+    """Compute moments of all samples, (1, G, c) and (1, G, c, c)."""
     _, groups, rows, _ = x.shape
     options = {'dtype': compute_dtype(x), 'device': x.device}
     shift = torch.zeros(groups, rows, **options)
@@ -132,7 +134,7 @@ def _batch_moments(x: Tensor) -> Moments:
 
 @contextmanager
 def _writing(out: Tensor, block: tuple[slice, slice]) -> Iterator[Tensor]:
-    """A block of ``out`` as a batch of (c, m) matrices to be written."""
+    """Provide a block of ``out`` as (c, m) matrices to write to."""
     samples, elements = block
     target = out[samples, :, :, elements]
     matrices = target.flatten(0, 1)
@@ -145,7 +147,7 @@ def _writing(out: Tensor, block: tuple[slice, slice]) -> Iterator[Tensor]:
 
 
 def _multiply(matrix: Tensor, x: Tensor, out: Tensor) -> None:
-    """``out = matrix @ x`` for a batch of (c, m) matrices."""
+    """Set ``out = matrix @ x`` for a batch of (c, m) matrices."""
     if matrix.shape[-1] == 1:
         torch.mul(x, matrix, out=out)
     else:
@@ -153,7 +155,7 @@ def _multiply(matrix: Tensor, x: Tensor, out: Tensor) -> None:
 
 
 def _multiply_add(matrix: Tensor, x: Tensor, out: Tensor) -> None:
-    """``out += matrix @ x``."""
+    """Add ``matrix @ x`` to ``out``."""
     if matrix.shape[-1] == 1:
         out.addcmul_(x, matrix)
     else:
@@ -161,7 +163,7 @@ def _multiply_add(matrix: Tensor, x: Tensor, out: Tensor) -> None:
 
 
 def affine(x: Tensor, A: Tensor, b: Tensor, out: Tensor) -> None:
-    """``out = A x + b``.
+    """Set ``out = A x + b``.
 
     Args:
         x: (N, E, c, M).
@@ -179,7 +181,7 @@ def affine(x: Tensor, A: Tensor, b: Tensor, out: Tensor) -> None:
 def affine_gradients(
     grad: Tensor, x: Tensor, shared: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of the affine map's coefficients.
+    """Compute the gradients of the affine map's coefficients.
 
     dA = sum over elements of g x^T, db = sum over elements of g. x is taken
     about its first element, again for the sake of digits.
@@ -224,7 +226,7 @@ def input_gradient(
     d: Tensor | None,
     out: Tensor,
 ) -> None:
-    """``out = A^T g + B x + d``; without statistics, ``A^T g`` alone.
+    """Set ``out = A^T g + B x + d``; without statistics, ``A^T g`` alone.
 
     Args:
         grad: g, the gradient of the output, (N, E, c, M).

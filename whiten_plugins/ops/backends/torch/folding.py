@@ -38,15 +38,18 @@ def fold(
 
 
 def fold_running(stage: Stage, inputs: StageInputs) -> Coefficients:
-    """As :func:`.transform.transform` where ``inputs.batch`` holds the
-    running whitening matrix: nothing is left to mix or to whiten."""
+    """Fold weight and bias into the running whitening matrix.
+
+    This is :func:`.transform.transform` where ``inputs.batch`` holds that
+    matrix: nothing is left to mix or to whiten.
+    """
     return fold(*inputs.batch, inputs.parameters, stage.spec)
 
 
 def fold_running_backward(
     stage: Stage, inputs: StageInputs, dA: Tensor, db: Tensor
 ) -> tuple[Tensor, StageInputs]:
-    """As :func:`.transform.transform_backward`, likewise."""
+    """Differentiate :func:`fold_running`, as ``transform_backward`` does."""
     return differentiate(fold_running, stage, inputs, dA, db)
 
 
@@ -82,7 +85,7 @@ def differentiate(
 
 
 def _nested(like: StageInputs, flat: list[Tensor | None]) -> StageInputs:
-    """Eight tensors as ``like`` holds them."""
+    """Nest eight tensors as ``like`` does."""
     return StageInputs(
         Moments(*flat[:2]) if like.sample else None,
         Moments(*flat[2:4]) if like.batch else None,

@@ -20,7 +20,7 @@ from .whitening import diagonal
 
 
 def _layer_moments(sample: Moments) -> Moments:
-    """``ln``: over all channels and elements of a sample (SN eq. 2, 4)."""
+    """Compute ``ln``, over all of a sample (SN eq. 2, 4)."""
     mean = sample.mean.mean((1, 2), keepdim=True)
     variance = diagonal(sample.cov)
     variance = variance + (sample.mean - mean).square()
@@ -41,7 +41,7 @@ def _statistic(
 def importance_ratios(
     logits: Tensor, stats: tuple[str, ...], active: tuple[str, ...], hard: bool
 ) -> Tensor:
-    r"""Importance ratios of the active statistics.
+    r"""Compute the importance ratios of the active statistics.
 
     Softmax over the active logits (SN eq. 5), or one-hot at the largest
     (SN section 4.1.4).
@@ -61,8 +61,10 @@ def importance_ratios(
 
 
 def _only_if(chosen: Tensor, moments: Moments | None) -> Moments | None:
-    """``moments``, or zeros: NaN in a statistic that a hard choice leaves
-    out must not leak, neither forward nor backward, as 0 * NaN.
+    """Return ``moments`` where they are chosen, else zeros.
+
+    NaN in a statistic that a hard choice leaves out must not leak, neither
+    forward nor backward, as 0 * NaN.
 
     Args:
         chosen: one truth value, or (G, 1), one for each group.
@@ -88,7 +90,10 @@ def _weighted_sum(terms: Iterable[Tensor], weights: Tensor) -> Tensor:
 
 
 def _per_channel(weights: Tensor, groups: int) -> Tensor:
-    """(K,) as it is; (ratio_groups, K) as (K, G, 1) for one-row groups."""
+    """Return (K,) as it is, (ratio_groups, K) as (K, G, 1).
+
+    The latter is for one-row groups.
+    """
     if weights.dim() == 1:
         return weights
     repeats = groups // len(weights)

@@ -9,7 +9,7 @@ from ...spec import Moments, Running
 
 
 def merge_samples(sample: Moments) -> Moments:
-    """Moments of the batch from those of its samples, exactly.
+    """Compute the moments of the batch from those of its samples, exactly.
 
     m = mean m_n, C = mean [C_n + (m_n - m)(m_n - m)^T], as (1, G, c[, c]).
     """
@@ -23,7 +23,7 @@ def merge_samples(sample: Moments) -> Moments:
 def moments_backward(
     moments: Moments, gradients: Moments, count: Tensor | int
 ) -> tuple[Tensor, Tensor]:
-    """B and d of B x + d, what reaches the elements through their moments.
+    """Return B and d of B x + d, what reaches x through its moments.
 
     B = (dC + dC^T) / count, d = dm / count - B m.
 
@@ -41,7 +41,9 @@ def moments_backward(
 def update_running(
     running: Running, batch: Moments, momentum: float | None
 ) -> None:
-    """running = (1 - momentum) * running + momentum * batch, in place.
+    """Update the running statistics in place.
+
+    running = (1 - momentum) * running + momentum * batch
 
     A group whose batch statistics hold NaN or Inf keeps its old values. The
     average is taken in float32 or wider, and kept within the numbers that

@@ -27,7 +27,8 @@ def transform_backward(
     """Return A once more, and the gradients of ``inputs``.
 
     Args:
-        stage, inputs: as :func:`transform` got them.
+        stage: as :func:`transform` got it.
+        inputs: as :func:`transform` got them.
         dA: gradient of A, (N or 1, E, c, c); summed to the shape of A.
         db: gradient of b, (N or 1, E, c), likewise.
     """

@@ -22,7 +22,7 @@ from ...spec import NormSpec
 
 
 def diagonal(S: Tensor) -> Tensor:
-    """Return the diagonals (\\*, c) of matrices (\\*, c, c)."""
+    r"""Return the diagonals (\*, c) of matrices (\*, c, c)."""
     if torch.onnx.is_in_onnx_export():  # has it since opset 13 only
         return (S * torch.eye(S.shape[-1], dtype=S.dtype)).sum(-1)
     return S.diagonal(dim1=-2, dim2=-1)
@@ -77,8 +77,11 @@ def eigenvectors(S: Tensor, eps: float) -> tuple[Tensor, Tensor]:
 
 
 def _finite_eigenvectors(S: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """The same; the eigenvalues are NaN where S is not finite, which LAPACK
-    would refuse."""
+    """Return eigenvalues and eigenvectors, as :func:`eigenvectors`.
+
+    The eigenvalues are NaN where S is not finite, which LAPACK would
+    refuse.
+    """
     finite = S.isfinite().all(-1).all(-1)
     eye = torch.eye(S.shape[-1], dtype=S.dtype, device=S.device)
     S = torch.where(finite[..., None, None], S, eye)
@@ -154,7 +157,10 @@ METHODS = tuple(_METHODS)
 
 
 def whitening_matrix(S: Tensor, spec: NormSpec) -> Tensor:
-    """Whitens covariances (N, G, c, c) by the method of ``spec``."""
+    """Compute whitening matrices by the method of ``spec``.
+
+    S are covariances (N, G, c, c).
+    """
     if S.shape[-1] == 1:
         return S.rsqrt()
     W = _METHODS[spec.whitening](S.flatten(0, 1), spec)
