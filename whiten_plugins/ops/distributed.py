@@ -10,7 +10,7 @@ from .spec import Moments
 
 
 def world_size(group: dist.ProcessGroup | None) -> int:
-    """Number of processes in ``group``; 1 outside a process group."""
+    """Return the size of ``group``; 1 outside a process group."""
     if not (dist.is_available() and dist.is_initialized()):
         return 1
     return dist.get_world_size(group)
@@ -33,7 +33,7 @@ def all_reduce_moments(
     wants_gradient: bool,
     group: dist.ProcessGroup | None,
 ) -> tuple[Moments, Tensor, Tensor]:
-    """Moments over all processes, weighted by each one's elements.
+    """Compute moments over all processes, weighted by their elements.
 
     Raw second moments travel in float64, where their cancellation costs
     nothing that float32 could show.
@@ -68,7 +68,7 @@ def all_reduce_moments(
 def all_reduce_gradients(
     gradients: Moments, group: dist.ProcessGroup | None
 ) -> Moments:
-    """Sums the gradients of the batch moments over all processes."""
+    """Sum the gradients of the batch moments over all processes."""
     flat = _pack(gradients)
     dist.all_reduce(flat, group=group)
     return _unpack(flat, gradients)

@@ -12,7 +12,7 @@ from .stage import Coefficients, Parameters, Stage, StageInputs
 
 
 def evaluating(backend: Backend, spec: NormSpec) -> Backend:
-    """``backend`` where batch statistics are the running ones.
+    """Adapt ``backend`` to batch statistics that are the running ones.
 
     A running whitening matrix has nothing left to mix or to whiten: weight
     and bias alone are folded in, whatever the backend.

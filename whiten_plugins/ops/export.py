@@ -36,15 +36,17 @@ quadratically."""
 
 
 def is_transformed() -> bool:
-    """Return whether grad, vmap, jvp or another of :mod:`torch.func` is at
-    work."""
+    """Return whether a transform of :mod:`torch.func` is at work.
+
+    That is grad, vmap, jvp or another.
+    """
     return torch._C._are_functorch_transforms_active()
 
 
 def traceable_norm(
     x: Tensor, parameters: Parameters, spec: NormSpec, running: Running | None
 ) -> Tensor:
-    r""":func:`~.normalize.whitening_norm` in evaluation.
+    r"""Compute :func:`~.normalize.whitening_norm` in evaluation.
 
     Differentiable by autograd, which keeps several times as much memory.
 
@@ -78,11 +80,12 @@ def transformable_norm(
     running: Running,
     momentum: float | None,
 ) -> Tensor:
-    r""":func:`~.normalize.whitening_norm` in training, with batch statistics.
+    r"""Compute :func:`~.normalize.whitening_norm` in training.
 
-    As :func:`traceable_norm`; ``running`` is updated in place, which
-    :func:`torch.func.grad` allows for buffers that are arguments of the
-    function that it transforms, as for BatchNorm's.
+    For norms with batch statistics. As :func:`traceable_norm`; ``running``
+    is updated in place, which :func:`torch.func.grad` allows for buffers
+    that are arguments of the function that it transforms, as for
+    BatchNorm's.
 
     Args:
         x: (N, C, \*), not empty.
@@ -136,7 +139,7 @@ def _transformed(
 
 
 def _widened(x: Tensor) -> Tensor:
-    """``x`` in float32 or wider, whatever autocast makes of it later.
+    """Return ``x`` in float32 or wider, whatever autocast makes of it.
 
     A program that torch.jit traced obeys the autocast around it, since the
     tracer does not record that it was off: float64 is left alone there. ONNX
@@ -152,7 +155,7 @@ def _widened(x: Tensor) -> Tensor:
 
 
 def _rows(x: Tensor, spec: NormSpec) -> Tensor:
-    """(N, C, *) as (N, G, c, M), or across groups (N, c, C / c, M).
+    r"""View (N, C, \*) as (N, G, c, M), or across groups (N, c, C / c, M).
 
     As :mod:`~whiten_plugins.ops.layout`, with sizes that a traced program
     holds as constants.
@@ -165,7 +168,7 @@ def _rows(x: Tensor, spec: NormSpec) -> Tensor:
 
 
 def _active_stats(x: Tensor, spec: NormSpec) -> tuple[str, ...]:
-    """Statistics that more than one element defines in this input."""
+    """Return the statistics that more than one element defines here."""
     # A symbolic size stands for many values: no map of one pixel.
     pixels = any(isinstance(s, torch.SymInt) or s > 1 for s in x.shape[2:])
     in_row = pixels or (spec.across_groups and x.shape[1] > spec.num_rows)
@@ -189,13 +192,13 @@ def _moments(rows: Tensor) -> Moments:
 
 
 def _affine(x: Tensor, A: Tensor, b: Tensor) -> Tensor:
-    """A x + b, as the core multiplies."""
+    """Return A x + b, multiplied as the core does."""
     b = b.unsqueeze(-1)
     return torch.addcmul(b, x, A) if A.shape[-1] == 1 else A @ x + b
 
 
 def _whitening_matrix(S: Tensor, spec: NormSpec) -> Tensor:
-    """Whitens by the method of ``spec``, without an autograd Function."""
+    """Return the whitening matrix, without an autograd Function."""
     if spec.whitening == 'itn' or S.shape[-1] == 1:
         return whitening_matrix(S, spec)
     if spec.whitening == 'zca' and (

@@ -18,8 +18,10 @@ _CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def dense(x: Tensor) -> Tensor:
-    """``x`` itself where its trailing dimensions flatten to a view, else a
-    contiguous copy."""
+    """Return ``x`` so that its trailing dimensions flatten to a view.
+
+    That is ``x`` itself where they do, else a contiguous copy.
+    """
     last = _CHANNELS_LAST.get(x.dim())
     if last is not None and x.is_contiguous(memory_format=last):
         return x
@@ -27,12 +29,12 @@ def dense(x: Tensor) -> Tensor:
 
 
 def _flat(x: Tensor) -> Tensor:
-    """(N, C, \\*) as (N, C, M)."""
+    r"""View (N, C, \*) as (N, C, M)."""
     return x.flatten(2) if x.dim() > 2 else x.unsqueeze(-1)
 
 
 def statistics_view(x: Tensor, spec: NormSpec) -> Tensor:
-    """(N, C, \\*) as (N, G, c, M), the elements that share statistics."""
+    r"""View (N, C, \*) as (N, G, c, M): rows that share statistics."""
     x = _flat(x)
     num_samples, channels, size = x.shape
     if spec.across_groups:
@@ -44,7 +46,7 @@ def statistics_view(x: Tensor, spec: NormSpec) -> Tensor:
 
 
 def affine_view(x: Tensor, spec: NormSpec) -> Tensor:
-    """(N, C, \\*) as (N, E, c, M'), the elements that share A and b."""
+    r"""View (N, C, \*) as (N, E, c, M'): rows that share A and b."""
     x = _flat(x)
     channels = x.shape[1]
     if spec.across_groups:
@@ -54,7 +56,7 @@ def affine_view(x: Tensor, spec: NormSpec) -> Tensor:
 
 
 def affine_channels(v: Tensor, spec: NormSpec) -> Tensor:
-    """Per-channel parameters (C,) as (E, c), beside :func:`affine_view`."""
+    """View per-channel (C,) as (E, c), beside :func:`affine_view`."""
     if spec.across_groups:
         return v.view(spec.num_rows, -1).t()
     return v.view(-1, spec.num_rows)

@@ -53,7 +53,7 @@ class _Call(NamedTuple):
 def _active_stats(
     x: Tensor, spec: NormSpec, batch_training: bool, processes: int
 ) -> tuple[str, ...]:
-    """Statistics that more than one element defines for this input."""
+    """Return the statistics that more than one element defines."""
     if x.numel() == 0:
         return spec.stats
     rows = spec.num_rows if spec.across_groups else x.shape[1]
@@ -81,7 +81,7 @@ def _active_stats(
 
 @contextmanager
 def _full_precision(x: Tensor) -> Iterator[None]:
-    """Neither autocast nor tf32 for what is computed from ``x``."""
+    """Switch off autocast and tf32 for what is computed from ``x``."""
     device = x.device.type
     with torch.autocast(device, enabled=False), full_float32(device):
         yield
@@ -141,7 +141,7 @@ def _through_moments(
     total: Tensor | int,
     call: _Call,
 ) -> tuple[Tensor | None, Tensor | None]:
-    """B, d of B x + d, what reaches the input through its moments.
+    """Return B, d of B x + d, what reaches the input through its moments.
 
     Summed over the moments that were taken from the input.
 
@@ -184,8 +184,11 @@ class _OnlyFirstDerivative(Function):
 
 
 class _Normalize(Function):
-    """``anchor`` is an empty leaf where nothing here needs a gradient, but
-    another process may: then this one has to take part in its backward."""
+    """Normalize, with a backward pass of its own.
+
+    ``anchor`` is an empty leaf where nothing here needs a gradient, but
+    another process may: then this one has to take part in its backward.
+    """
 
     @staticmethod
     def forward(ctx, input, call, running, anchor, *parameters):
@@ -267,7 +270,7 @@ def _wrong_dtype(dtype: torch.dtype) -> str:
 
 
 def _is_exported() -> bool:
-    """Whether a tracer records what is called, to run it elsewhere."""
+    """Return whether a tracer records calls, to run them elsewhere."""
     if torch.jit.is_tracing():
         return True
     # Before torch 2.7 there is torch.jit's tracer alone.
@@ -275,8 +278,11 @@ def _is_exported() -> bool:
 
 
 def _never_compiled(function: Callable) -> Callable:
-    """As ``torch.compiler.disable``, which imports the compiler: seconds
-    that are spent here only where something else has imported it."""
+    """Apply ``torch.compiler.disable`` once the compiler is imported.
+
+    That function imports the compiler, which takes seconds: they are spent
+    here only where something else has imported it.
+    """
 
     @functools.cache
     def disabled() -> Callable:

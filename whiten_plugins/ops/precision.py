@@ -18,8 +18,11 @@ _outside: dict[str, str | bool] = {}
 
 
 def _switch(device: str) -> tuple[object, str, str | bool] | None:
-    """Where torch keeps the precision of products on a kind of device: an
-    object, the name of its attribute, and the value for full float32."""
+    """Return where torch keeps the precision of products on a device.
+
+    That is an object, the name of its attribute, and the value for full
+    float32.
+    """
     backend = {'cuda': torch.backends.cuda, 'cpu': torch.backends.mkldnn}
     matmul = getattr(backend.get(device), 'matmul', None)
     if hasattr(matmul, 'fp32_precision'):

@@ -25,8 +25,9 @@ class Moments(NamedTuple):
 
 
 class Running(NamedTuple):
-    """Running statistics, a norm's buffers: what evaluation reads for the
-    batch.
+    """Running statistics, a norm's buffers.
+
+    Evaluation reads them for the batch.
 
     ``mean`` is (C,); ``cov`` is a variance (C,), or covariances or whitening
     matrices (G, c, c); ``count``, an integer tensor or None, counts the
@@ -95,5 +96,5 @@ class NormSpec:
 
     @property
     def whitens(self) -> bool:
-        """Whether covariances count, not variances alone."""
+        """Return whether covariances count, not variances alone."""
         return any(name in ('iw', 'bw') for name in self.stats)
