@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def main() -> None:
         },
     }
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(found, indent=1) + '\n')
+    RESULTS.write_text(json.dumps(found, indent=1, allow_nan=False) + '\n')
 
 
 def dimensions(repeats: int, seed: int) -> list[dict[str, Any]]:
@@ -90,7 +91,7 @@ def dimensions(repeats: int, seed: int) -> list[dict[str, Any]]:
                     'snd': _mean(f.noise.snd for f in found),
                 }
             )
-            print(rows[-1], flush=True)
+            print(json.dumps(rows[-1]), flush=True)
     return rows
 
 
@@ -122,7 +123,9 @@ def gaussian(size: int, examples: int, seed: int) -> Iterator[Tensor]:
         white = torch.randn(
             BATCH, size, generator=generator, dtype=torch.float64
         )
-        yield white @ mix.mT
+        # One sample of so many elements has the same batch statistics, and
+        # one covariance in place of one a sample.
+        yield (white @ mix.mT).mT.unsqueeze(0)
 
 
 def _mlp_output(depth: int, seed: int) -> Tensor:
@@ -153,9 +156,11 @@ def _only(norm: nn.Module, batches: Any) -> NormDiagnosis:
     return found
 
 
-def _mean(values: Iterator[float]) -> float:
-    values = list(values)
-    return sum(values) / len(values)
+def _mean(values: Iterable[float]) -> float | None:
+    """None where one is infinite: the covariance is singular."""
+    found = list(values)
+    mean = sum(found) / len(found)
+    return mean if math.isfinite(mean) else None
 
 
 def draw(found: dict[str, Any]) -> None:

@@ -47,9 +47,8 @@ LIMITS = {
         'deviations by which the output of one element changes with the '
         'batch, per channel (SND, ItN section 4.1)',
         'SN, GW or a Sync norm',
-        'BN of about 24 independent values, as docs/figures/'
-        'conditioning.json measures; GN Fig. 1 and GW Fig. 1: below some 16 '
-        'images BN loses accuracy',
+        'BN over m independent values has about sqrt(1.5 / m): a quarter at '
+        'm = 24; GW Fig. 1: BN loses accuracy with the batch',
     ),
     'running statistics': Limit(
         0.25,
@@ -72,7 +71,7 @@ LIMITS = {
         'weights these are',
         'frozen_stages=-1, norm_eval=False, BN in the frozen part, or a '
         'checkpoint with these norms',
-        'SN section 3.1: ratios start equal; frozen they stay so, while the '
+        'ratios start equal; frozen they stay so, while the '
         'weights were trained with BN',
     ),
     'same statistics': Limit(
