@@ -16,8 +16,7 @@ from whiten_plugins.ops import Parameters, export
 
 def evaluated(norm, x):
     """A norm in evaluation by the traceable text."""
-    logits = norm.mean_weight if norm.tie_weight else norm.var_weight
-    parameters = Parameters(norm.weight, norm.bias, norm.mean_weight, logits)
+    parameters = Parameters(norm.weight, norm.bias, *norm._logits(x))
     return export.traceable_norm(x, parameters, norm.spec, norm._running())
 
 
