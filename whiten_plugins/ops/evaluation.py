@@ -42,8 +42,7 @@ def coefficients(
     Returns:
         A (N or 1, E, c, c), b (N or 1, E, c) and W (N or 1, G, c, c).
     """
-    moments = inputs.sample or inputs.batch
-    samples, groups, rows = moments.mean.shape
+    samples, groups, rows = inputs.moments.mean.shape
     channels = groups * rows
     for values in inputs.parameters[:2]:
         channels = channels if values is None else values.numel()

@@ -64,8 +64,9 @@ def traceable_norm(
         rows = _rows(_widened(x), spec)
         batch = None
         if spec.uses_batch:
+            assert running is not None  # with batch statistics it is there
             batch = running.moments(spec.num_rows, rows.dtype)
-        if spec.running == 'matrix':
+        if spec.running == 'matrix' and batch is not None:
             mean, W = batch
         else:
             mean, W = _whitening(rows, batch, parameters, spec, active)

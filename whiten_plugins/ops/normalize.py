@@ -109,17 +109,19 @@ def _statistics(
     if not call.batch_training:
         batch = None
         if spec.uses_batch:
+            assert running is not None  # with batch statistics it is there
             batch = running.moments(spec.num_rows, compute_dtype(x))
         return _Statistics(sample, batch, 0, 1)
     if sample is None:
         batch = backend.moments(rows, len(rows) != 1)
     else:
         batch = backend.merge_samples(sample)
-    total, wanting = len(rows) * rows.shape[-1], 1
-    if call.sync:
-        batch, total, wanting = all_reduce_moments(
-            batch, total, call.wants_gradient, call.sync.group
-        )
+    elements = len(rows) * rows.shape[-1]
+    if not call.sync:
+        return _Statistics(sample, batch, elements, 1)
+    batch, total, wanting = all_reduce_moments(
+        batch, elements, call.wants_gradient, call.sync.group
+    )
     return _Statistics(sample, batch, total, wanting)
 
 
@@ -127,8 +129,9 @@ def _track(
     running: Running, statistics: _Statistics, W: Tensor, call: _Call
 ) -> None:
     """Update the running statistics."""
+    assert statistics.batch is not None  # of a batch in training
     mean, cov = statistics.batch
-    if call.sync:  # no process may have an element
+    if isinstance(statistics.total, Tensor):  # no process may have an element
         mean = torch.where(statistics.total > 0, mean, torch.nan)
     kept = W if call.stage.spec.running == 'matrix' else cov
     call.backend.update_running(running, Moments(mean, kept), call.momentum)
@@ -153,10 +156,10 @@ def _through_moments(
         total: see above.
         call: as in the forward.
     """
-    paths = []
-    if inputs.sample:
+    paths: list[tuple[Moments, Moments, Tensor | int]] = []
+    if inputs.sample and gradients.sample:
         paths.append((inputs.sample, gradients.sample, size))
-    if call.batch_training:
+    if call.batch_training and inputs.batch and gradients.batch:
         from_batch = gradients.batch
         if call.sync:
             from_batch = all_reduce_gradients(from_batch, call.sync.group)
@@ -358,7 +361,7 @@ def _run(
     active = _active_stats(x, spec, batch_training, processes)
     batch_training &= any(name in BATCH_STATS for name in active)
     if is_transformed():
-        if not batch_training:
+        if not batch_training or running is None:
             return traceable_norm(x, parameters, spec, running)
         if sync:
             raise RuntimeError(

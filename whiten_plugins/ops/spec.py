@@ -30,13 +30,13 @@ class Running(NamedTuple):
     Evaluation reads them for the batch.
 
     ``mean`` is (C,); ``cov`` is a variance (C,), or covariances or whitening
-    matrices (G, c, c); ``count``, an integer tensor or None, counts the
-    batches that gave statistics.
+    matrices (G, c, c); ``num_batches``, an integer tensor or None, counts
+    the batches that gave statistics.
     """
 
     mean: Tensor
     cov: Tensor
-    count: Tensor | None = None
+    num_batches: Tensor | None = None
 
     def moments(self, num_rows: int, dtype: torch.dtype) -> Moments:
         """Return the buffers as (1, G, c) and (1, G, c, c).

@@ -43,6 +43,13 @@ class StageInputs(NamedTuple):
     batch: Moments | None
     parameters: Parameters
 
+    @property
+    def moments(self) -> Moments:
+        """The samples' moments, or the batch's where there are no others."""
+        moments = self.sample or self.batch
+        assert moments is not None  # every norm has a statistic
+        return moments
+
 
 class Coefficients(NamedTuple):
     """A (N or 1, E, c, c), b (N or 1, E, c) and the whitening matrix W."""

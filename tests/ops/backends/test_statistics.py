@@ -100,7 +100,7 @@ def test_batches_without_statistics_do_not_count(backend, device):
     running = start(device)
     for given in (batch, spoiled(batch, None), spoiled(batch, 2)):
         backend.update_running(running, given, 0.5)
-    assert running.count.item() == 2
+    assert running.num_batches.item() == 2
 
 
 def test_mean_of_all_batches_is_that_of_those_that_counted(backend, device):
@@ -111,7 +111,7 @@ def test_mean_of_all_batches_is_that_of_those_that_counted(backend, device):
     for batch in given:
         backend.update_running(running, batch, None)
     counted = [batches[0], *batches[2:]]
-    assert running.count.item() == 3
+    assert running.num_batches.item() == 3
     mean = sum(batch.mean.double() for batch in counted) / 3
     cov = sum(batch.cov.double() for batch in counted) / 3
     assert_near(running.mean, mean.flatten())

@@ -5,8 +5,8 @@ Arguments and results are those of :mod:`..torch.activations`.
 
 from __future__ import annotations
 
-import ctypes
 from ctypes import byref, c_int64
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from ..torch import activations as pytorch
 from .library import ShapeStruct, ViewStruct, kernels, readable
 
 
-def _view(x: Tensor) -> ctypes.Structure:
+def _view(x: Tensor) -> Any:
     return byref(ViewStruct(x.data_ptr(), (c_int64 * 4)(*x.stride())))
 
 

@@ -53,18 +53,18 @@ def update_running(
     running: Running, batch: Moments, momentum: float | None
 ) -> None:
     """As :func:`..torch.statistics.update_running`."""
-    *buffers, count = running
-    counts = count is not None
-    if not _serves(*buffers, *batch) or (counts and not _is_count(count)):
+    buffers, count = [running.mean, running.cov], running.num_batches
+    countable = count is None or _is_count(count)
+    if not (_serves(*buffers, *batch) and countable):
         return pytorch.update_running(running, batch, momentum)
     kernels().update_running(
         _at(batch),
         *batch.mean.shape[1:],
         -1.0 if momentum is None else momentum,
         _at(running),
-        count.data_ptr() if counts else None,
+        None if count is None else count.data_ptr(),
     )
-    for buffer in (*buffers, count) if counts else buffers:
+    for buffer in buffers if count is None else (*buffers, count):
         increment_version(buffer)
 
 

@@ -6,6 +6,7 @@ PyTorch's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ctypes import byref
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ from .library import (
     readable,
 )
 
-_Tensors = TypeVar('_Tensors', Moments, Parameters, None)
+_Tensors = TypeVar('_Tensors', Moments, Parameters)
 
 
 def _serves(stage: Stage, inputs: StageInputs) -> bool:
@@ -34,15 +35,15 @@ def _serves(stage: Stage, inputs: StageInputs) -> bool:
     return readable(*(sample or ()), *(batch or ()), *parameters)
 
 
-def _contiguous(tensors: _Tensors) -> _Tensors:
-    return tensors and type(tensors)(
-        *(v if v is None else v.contiguous() for v in tensors)
-    )
+def _each(function: Callable[[Tensor], Tensor], tensors: _Tensors) -> _Tensors:
+    return type(tensors)(*(v if v is None else function(v) for v in tensors))
 
 
-def _like(tensors: _Tensors) -> _Tensors:
-    return tensors and type(tensors)(
-        *(v if v is None else torch.empty_like(v) for v in tensors)
+def _contiguous(inputs: StageInputs) -> StageInputs:
+    return StageInputs(
+        inputs.sample and _each(Tensor.contiguous, inputs.sample),
+        inputs.batch and _each(Tensor.contiguous, inputs.batch),
+        _each(Tensor.contiguous, inputs.parameters),
     )
 
 
@@ -69,8 +70,8 @@ def transform(stage: Stage, inputs: StageInputs) -> Coefficients:
     """As :func:`..torch.transform.transform`."""
     if not _serves(stage, inputs):
         return pytorch.transform(stage, inputs)
-    inputs = StageInputs(*map(_contiguous, inputs))
-    mean, cov = inputs.sample or inputs.batch
+    inputs = _contiguous(inputs)
+    mean, cov = inputs.moments
     results = Coefficients(
         cov.new_empty(stage.samples, stage.entries, *cov.shape[2:]),
         mean.new_empty(stage.samples, stage.entries, stage.rows),
@@ -90,13 +91,14 @@ def transform_backward(
     """As :func:`..torch.transform.transform_backward`."""
     if not _serves(stage, inputs):
         return pytorch.transform_backward(stage, inputs, dA, db)
-    inputs = StageInputs(*map(_contiguous, inputs))
+    inputs = _contiguous(inputs)
     shape = (stage.samples, stage.entries)
     dA, db = (v.sum_to_size(*shape, *v.shape[2:]) for v in (dA, db))
     A = torch.empty_like(dA)
     # The gradients of the mixed moments come first, and become the samples'.
-    mixed = _like(inputs.sample or inputs.batch)
-    d_batch, d_parameters = _like(inputs.batch), _like(inputs.parameters)
+    mixed = _each(torch.empty_like, inputs.moments)
+    d_batch = inputs.batch and _each(torch.empty_like, inputs.batch)
+    d_parameters = _each(torch.empty_like, inputs.parameters)
     kernels().transform_backward(
         byref(_struct(stage, inputs)),
         *addresses((dA, db, A)),

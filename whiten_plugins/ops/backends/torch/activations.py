@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -88,7 +89,10 @@ def moments(x: Tensor, shared: bool = False) -> Moments:
     if shared:
         return _batch_moments(x)
     num_samples, groups, rows, size = x.shape
-    options = {'dtype': compute_dtype(x), 'device': x.device}
+    options: dict[str, Any] = {
+        'dtype': compute_dtype(x),
+        'device': x.device,
+    }
     mean = torch.zeros(num_samples, groups, rows, **options)
     cov = torch.zeros(num_samples, groups, rows, rows, **options)
     for block in _blocks(x):
@@ -116,7 +120,10 @@ def moments(x: Tensor, shared: bool = False) -> Moments:
 def _batch_moments(x: Tensor) -> Moments:
     """Compute moments of all samples, (1, G, c) and (1, G, c, c)."""
     _, groups, rows, _ = x.shape
-    options = {'dtype': compute_dtype(x), 'device': x.device}
+    options: dict[str, Any] = {
+        'dtype': compute_dtype(x),
+        'device': x.device,
+    }
     shift = torch.zeros(groups, rows, **options)
     total = torch.zeros(groups, rows, **options)
     gram = torch.zeros(groups, rows, rows, **options)
@@ -197,7 +204,10 @@ def affine_gradients(
     """
     num_samples, entries, rows, _ = x.shape
     num_samples = 1 if shared else num_samples
-    options = {'dtype': compute_dtype(x), 'device': x.device}
+    options: dict[str, Any] = {
+        'dtype': compute_dtype(x),
+        'device': x.device,
+    }
     dA = torch.zeros(num_samples, entries, rows, rows, **options)
     db = torch.zeros(num_samples, entries, rows, **options)
     if not x.numel():
@@ -239,6 +249,6 @@ def input_gradient(
     for block in _blocks(x):
         with _writing(out, block) as dx:
             _multiply(_entries(A.mT, x, block), _matrices(grad, block), dx)
-            if B is not None:
+            if B is not None and d is not None:
                 _multiply_add(_entries(B, x, block), _matrices(x, block), dx)
                 dx += _entries(d.unsqueeze(-1), x, block)

@@ -7,6 +7,7 @@ r"""Folding of weight and bias into the whitening map.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -43,7 +44,9 @@ def fold_running(stage: Stage, inputs: StageInputs) -> Coefficients:
     This is :func:`.transform.transform` where ``inputs.batch`` holds that
     matrix: nothing is left to mix or to whiten.
     """
-    return fold(*inputs.batch, inputs.parameters, stage.spec)
+    assert inputs.batch is not None  # the running statistics
+    mean, W = inputs.batch
+    return fold(mean, W, inputs.parameters, stage.spec)
 
 
 def fold_running_backward(
@@ -87,7 +90,7 @@ def differentiate(
 def _nested(like: StageInputs, flat: list[Tensor | None]) -> StageInputs:
     """Nest eight tensors as ``like`` does."""
     return StageInputs(
-        Moments(*flat[:2]) if like.sample else None,
-        Moments(*flat[2:4]) if like.batch else None,
+        Moments(*cast('list[Tensor]', flat[:2])) if like.sample else None,
+        Moments(*cast('list[Tensor]', flat[2:4])) if like.batch else None,
         Parameters(*flat[4:]),
     )

@@ -9,7 +9,10 @@ SN eq. 3 (one-channel groups) and SW algorithm 1.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -30,10 +33,12 @@ def _layer_moments(sample: Moments) -> Moments:
 def _statistic(
     name: str, sample: Moments | None, batch: Moments | None, eye: Tensor
 ) -> Moments:
+    moments = batch if name in BATCH_STATS else sample
+    assert moments is not None  # whoever mixes a statistic has its moments
     if name == 'ln':
-        mean, variance = _layer_moments(sample)
-        return Moments(mean.expand_as(sample.mean), variance * eye)
-    mean, cov = batch if name in BATCH_STATS else sample
+        mean, variance = _layer_moments(moments)
+        return Moments(mean.expand_as(moments.mean), variance * eye)
+    mean, cov = moments
     diagonal = name in ('in', 'bn') and len(eye) > 1
     return Moments(mean, cov * eye if diagonal else cov)
 
@@ -80,13 +85,10 @@ def _only_if(chosen: Tensor, moments: Moments | None) -> Moments | None:
 
 
 def _weighted_sum(terms: Iterable[Tensor], weights: Tensor) -> Tensor:
-    total = None
     # By number: iterating is one operator with several outputs, which the
     # folding of constants in torch's older ONNX export mixes up.
-    for number, term in enumerate(terms):
-        part = weights[number] * term
-        total = part if total is None else total + part
-    return total
+    parts = (weights[number] * term for number, term in enumerate(terms))
+    return functools.reduce(operator.add, parts)
 
 
 def _per_channel(weights: Tensor, groups: int) -> Tensor:
@@ -111,18 +113,19 @@ def mix(
         inputs: moments and ratio logits are read.
     """
     sample, batch, parameters = inputs
-    reference = sample if sample is not None else batch
-    groups, rows = reference.mean.shape[1:]
-    eye = torch.eye(
-        rows, dtype=reference.mean.dtype, device=reference.mean.device
-    )
+    reference = inputs.moments.mean
+    groups, rows = reference.shape[1:]
+    eye = torch.eye(rows, dtype=reference.dtype, device=reference.device)
     if len(active) == 1:
         mean, cov = _statistic(active[0], sample, batch, eye)
         return Moments(mean, cov + spec.eps * eye)
     weights, cov_weights = (
         _per_channel(
             importance_ratios(
-                logits.to(eye.dtype), spec.stats, active, spec.hard
+                cast(Tensor, logits).to(eye.dtype),
+                spec.stats,
+                active,
+                spec.hard,
             ),
             groups,
         )
@@ -135,7 +138,7 @@ def mix(
             # All channels of a sample are behind its ln.
             share = weights[number] + cov_weights[number]
             chosen = share.any() if name == 'ln' else share > 0
-            sources = (_only_if(chosen, moments) for moments in sources)
+            sources = _only_if(chosen, sample), _only_if(chosen, batch)
         terms.append(_statistic(name, *sources, eye))
     means, covs = zip(*terms)
     if cov_weights.dim() > 1:

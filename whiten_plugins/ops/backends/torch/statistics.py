@@ -64,11 +64,15 @@ def update_running(
     finite = sums.isfinite().unsqueeze(1)
     if momentum is None:
         finite = finite.all(0, keepdim=True)
-    if running.count is not None:
-        running.count.add_(finite.any())
-    weight = momentum
-    if momentum is None:
-        weight = running.count.to(sums.dtype).clamp(min=1).reciprocal()
+    if running.num_batches is not None:
+        running.num_batches.add_(finite.any())
+    weight: float | Tensor
+    if momentum is not None:
+        weight = momentum
+    else:
+        assert running.num_batches is not None  # else momentum is a number
+        counted = running.num_batches.to(sums.dtype)
+        weight = counted.clamp(min=1).reciprocal()
     for buffer, value in zip(running[:2], batch):
         old = buffer.view(groups, -1)
         value = value.view(groups, -1)

@@ -22,7 +22,7 @@ def or_pytorch(function: Callable) -> Callable:
         KernelError: where the environment variable forces the kernels.
     """
     reference = getattr(PYTORCH, function.__name__)
-    failed = []
+    failed: list[KernelError] = []
 
     @functools.wraps(function)
     def guarded(*args):

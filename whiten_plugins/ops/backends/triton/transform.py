@@ -68,15 +68,19 @@ def transform(stage: Stage, inputs: StageInputs) -> Coefficients:
     if not serves(stage):
         return pytorch.transform(stage, inputs)
     samples, groups, rows = stage.samples, stage.groups, stage.rows
-    new = (inputs.sample or inputs.batch).mean.new_empty
+    new = inputs.moments.mean.new_empty
     results = Coefficients(
         new(samples, stage.entries, rows, rows),
         new(samples, stage.entries, rows),
         new(samples, groups, rows, rows),
     )
     tensors = (*_contiguous(inputs), *results)
-    sizes = (groups, len(stage.spec.stats), groups // stage.ratio_groups)
-    sizes += (stage.spec.eps,)
+    sizes = (
+        groups,
+        len(stage.spec.stats),
+        groups // stage.ratio_groups,
+        stage.spec.eps,
+    )
     if rows == 1:
         blocks = -(-groups // CHANNELS)
         launch(
@@ -169,8 +173,13 @@ def _launch_backward(stage: Stage, tensors: tuple, stride: int) -> None:
     """
     samples, groups, rows = stage.samples, stage.groups, stage.rows
     dA = tensors[0]
-    sizes = (stride, groups, len(stage.spec.stats))
-    sizes += (groups // stage.ratio_groups, stage.spec.eps)
+    sizes = (
+        stride,
+        groups,
+        len(stage.spec.stats),
+        groups // stage.ratio_groups,
+        stage.spec.eps,
+    )
     options = _options(stage)
     if rows == 1:
         launch(
@@ -219,5 +228,7 @@ def _logit_gradients(
     if not gradients.numel():
         return [None if v is None else torch.zeros_like(v) for v in logits]
     summed = gradients.view(stage.ratio_groups, -1, 2, 8).sum(1)
-    summed = summed[..., : len(stage.spec.stats)].unbind(1)
-    return [d.view_as(v) for d, v in zip(summed, logits)]
+    of_moments = summed[..., : len(stage.spec.stats)].unbind(1)
+    return [
+        v if v is None else d.view_as(v) for d, v in zip(of_moments, logits)
+    ]

@@ -8,8 +8,7 @@ multiprocessor, accumulators that stay in registers.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -157,7 +156,7 @@ def chunks(size: int, programs: int, tile: Tile, x: Tensor) -> tuple[int, int]:
 
 
 def launch(
-    kernel: Callable, programs: int, tensors: tuple, sizes: tuple, **options
+    kernel: Any, programs: int, tensors: tuple, sizes: tuple, **options
 ) -> None:
     """Run a kernel on the device of its tensors, some of which are None.
 
