@@ -63,8 +63,8 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
         )
     if missing:
         raise CheckpointError(
-            f"{path}: lacks {len(missing)} of the model's tensors, "
-            f'{_first(missing)}'
+            f'{path}: is not of the network in the config: lacks '
+            f"{len(missing)} of the model's tensors, {_first(missing)}"
         )
     if unexpected:
         print_log(
