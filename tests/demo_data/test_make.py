@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from whiten_plugins.demo_data import make, make_mini_dataset
+from whiten_plugins.demo_data import digits, make, make_mini_dataset
 
 SMALL = dict(num_train=3, num_val=2, size=(64, 80))
 
@@ -100,14 +100,14 @@ def test_users_folder_is_left_alone(tmp_path):
 
 def test_folder_filled_meanwhile_is_left_alone(tmp_path, monkeypatch):
     out = tmp_path / 'mini'
-    compose = make.compose_scene
+    compose = digits.compose_scene
 
     def compose_beside_a_user(*args):
         out.mkdir(exist_ok=True)
         (out / 'thesis.txt').write_text('mine')
         return compose(*args)
 
-    monkeypatch.setattr(make, 'compose_scene', compose_beside_a_user)
+    monkeypatch.setattr(digits, 'compose_scene', compose_beside_a_user)
     with pytest.raises(OSError, match='not empty'):
         make_mini_dataset(out, **SMALL)
     assert contents(tmp_path) == {'mini/thesis.txt': b'mine'}
@@ -115,7 +115,7 @@ def test_folder_filled_meanwhile_is_left_alone(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('error', [OSError('disk full'), KeyboardInterrupt()])
 def test_failure_in_the_middle_leaves_nothing(tmp_path, monkeypatch, error):
-    compose, calls = make.compose_scene, []
+    compose, calls = digits.compose_scene, []
 
     def fail_on_the_fourth(*args):
         calls.append(args)
@@ -123,7 +123,7 @@ def test_failure_in_the_middle_leaves_nothing(tmp_path, monkeypatch, error):
             raise error
         return compose(*args)
 
-    monkeypatch.setattr(make, 'compose_scene', fail_on_the_fourth)
+    monkeypatch.setattr(digits, 'compose_scene', fail_on_the_fourth)
     with pytest.raises(type(error)):
         make_mini_dataset(tmp_path / 'data' / 'mini', **SMALL)
     assert len(calls) == 4
