@@ -8,7 +8,7 @@ import torch
 
 from whiten_plugins.norms import SW
 from whiten_plugins.ops.backends.torch import transform
-from whiten_plugins.ops.precision import full_float32
+from whiten_plugins.ops.precision import full_float32, has_fp32_precision
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def switched():
 
 def tf32():
     matmul = torch.backends.cuda.matmul
-    if hasattr(matmul, 'fp32_precision'):
+    if has_fp32_precision(matmul):
         return matmul.fp32_precision == 'tf32'
     return matmul.allow_tf32
 

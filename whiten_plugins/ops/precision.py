@@ -17,6 +17,14 @@ _inside: dict[str, int] = {}
 _outside: dict[str, str | bool] = {}
 
 
+def has_fp32_precision(matmul: object) -> bool:
+    """Return whether torch names a device's precision, as since 2.9."""
+    try:
+        return hasattr(matmul, 'fp32_precision')
+    except AssertionError:  # how torch 2.1 says that there is no such name
+        return False
+
+
 def _switch(device: str) -> tuple[object, str, str | bool] | None:
     """Return where torch keeps the precision of products on a device.
 
@@ -25,7 +33,7 @@ def _switch(device: str) -> tuple[object, str, str | bool] | None:
     """
     backend = {'cuda': torch.backends.cuda, 'cpu': torch.backends.mkldnn}
     matmul = getattr(backend.get(device), 'matmul', None)
-    if hasattr(matmul, 'fp32_precision'):
+    if has_fp32_precision(matmul):
         return matmul, 'fp32_precision', 'ieee'
     if device == 'cuda':  # before torch 2.9
         return matmul, 'allow_tf32', False

@@ -22,8 +22,12 @@ def test_both_files_are_written_and_nothing_else(tmp_path):
     assert sorted(files[0].parent.iterdir()) == sorted(files)
 
 
-@pytest.mark.parametrize('failing', ['write_bytes', 'write_text'])
-def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, failing):
+@pytest.mark.parametrize(
+    ('writer', 'failing'), [(torch, 'save'), (Path, 'write_text')]
+)
+def test_a_full_disk_leaves_what_was_there(
+    tmp_path, monkeypatch, writer, failing
+):
     files = _files(tmp_path)
     write_converted(CHECKPOINT, 'old', files)
     before = files[0].read_bytes()
@@ -31,7 +35,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, failing):
     def full(*args, **kwargs):
         raise OSError('No space left on device')
 
-    monkeypatch.setattr(Path, failing, full)
+    monkeypatch.setattr(writer, failing, full)
     with pytest.raises(OSError, match='No space'):
         write_converted({'state_dict': {}}, 'new', files)
     assert files[0].read_bytes() == before
