@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 from tests.deploy.networks import as_trained, relative_difference
 from whiten_plugins.checkpoints.loading import load_model
@@ -53,6 +54,9 @@ from whiten_plugins.norms import ItN
 @pytest.fixture(params=[TEXT, PYTHON], ids=['text', 'python'])
 def trained(request, tmp_path):
     """A config in each style, and a checkpoint."""
+    # As in a process of its own: a runner of another test may have left a
+    # scope, which the config in Python does not name.
+    DefaultScope._instance_dict.clear()
     config = tmp_path / 'config.py'
     config.write_text(request.param)
     torch.manual_seed(0)
