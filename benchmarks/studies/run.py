@@ -18,6 +18,7 @@ from rich.console import Console
 from benchmarks.studies.study import ROOT, Cell, Study, result_file
 from whiten_plugins.ratios import read_run
 from whiten_plugins.ratios.summary import averages_by_part
+from whiten_plugins.utils.files import write_files
 from whiten_plugins.utils.machine import describe_machine
 
 
@@ -65,7 +66,9 @@ def run_study(
             return f'{folder}/output.txt: exit status {status}'
         result = _result(cell, seed, folder, command)
         result['seconds'] = round(time.monotonic() - start, 1)
-        _write(result_file(name, cell, seed), result)
+        text = json.dumps(result, indent=1) + '\n'
+        file = result_file(name, cell, seed)
+        write_files({file: lambda path: path.write_text(text)})
         console.print(f'{cell.row}, {cell.column}, seed {seed}: done')
         return None
 
@@ -148,10 +151,3 @@ def _ratios(folder: Path) -> dict:
     if not list(folder.glob('ratio_history.jsonl')):
         return {}
     return averages_by_part(read_run(folder).layers)
-
-
-def _write(path: Path, content: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}')
-    temporary.write_text(json.dumps(content, indent=1) + '\n')
-    temporary.replace(path)
