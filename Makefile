@@ -30,7 +30,7 @@ NEWEST = $(shell for minor in 15 14 13 12 11; do \
 
 .DEFAULT_GOAL := help
 .PHONY: help python env demo demo-quick test test-all test-onedl test-oldest \
-	test-newest lint docs format lock benchmark clean
+	test-newest test-reliability lint docs format lock benchmark clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' \
@@ -72,6 +72,10 @@ test-newest: PYTHON := $(or $(NEWEST),$(PYTHON))
 test-newest: python ## those of layers and tools with the newest torch
 	@$(LANE) newest
 	.venv-newest/bin/python -m pytest tests/ops tests/norms tests/ratios
+
+test-reliability: env ## faults, load and hostile files; draws its page
+	$(RUN) -m pytest -m '' tests/reliability --record
+	$(RUN) -m tests.reliability.page
 
 lint: env ## check the style, and that what is generated is fresh
 	$(RUN) -m ruff check

@@ -3,7 +3,11 @@
 The library lies in ``$XDG_CACHE_HOME/whiten_plugins/kernels`` (by default
 ``~/.cache``) under a name that changes with the source, the compiler and
 the processor, so that machines which share a home directory do not meet
-each other's.
+each other's. It ends with a digest of itself and of its name: what is cut
+off, damaged, or was copied from another processor is compiled again.
+
+Of processes that start together one compiles and the others wait for it
+(:mod:`~whiten_plugins.utils.lock`).
 """
 
 from __future__ import annotations
@@ -14,9 +18,13 @@ import os
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
+import warnings
 from pathlib import Path
+
+from ....utils.lock import locked
 
 _FOLDER = Path(__file__).parent
 _SOURCES = sorted(_FOLDER.glob('*.cpp'))
@@ -71,11 +79,19 @@ def _run(command: list[str]) -> str:
         found = subprocess.run(
             command, capture_output=True, text=True, errors='replace'
         )
-    except OSError as error:
-        raise BuildError(f'{command[0]} does not run: {error}') from error
+    except (OSError, MemoryError) as error:
+        reason = str(error) or 'no memory is left'
+        raise BuildError(f'{command[0]} does not run: {reason}') from error
     if found.returncode:
-        raise BuildError(f'{" ".join(command)} failed:\n{found.stderr}')
+        reason = _ending(found.returncode)
+        raise BuildError(f'{" ".join(command)} {reason}:\n{found.stderr}')
     return found.stdout
+
+
+def _ending(status: int) -> str:
+    if status == -signal.SIGKILL:  # what is out of memory says nothing itself
+        return 'was killed, as where memory is short'
+    return f'was ended by signal {-status}' if status < 0 else 'failed'
 
 
 def _cache() -> Path:
@@ -101,18 +117,61 @@ def library() -> Path:
         _run([*compiler, '--version']).encode(),
         ' '.join([*compiler, *_FLAGS]).encode(),
         _processor().encode(),
+        b'with a digest',  # libraries of earlier versions have none
     ):
         key.update(hashlib.sha256(part).digest())
     target = _cache() / f'{key.hexdigest()[:16]}.so'
-    if target.exists():
-        return target
     try:
+        if _is_whole(target):
+            return target
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            made = Path(folder) / target.name
-            _run([*compiler, *_FLAGS, *map(str, _SOURCES), '-o', str(made)])
-            made.replace(target)
+        with locked(target.with_suffix('.lock')) as alone:
+            if alone:
+                _clear(target)
+            if not _is_whole(target):  # the one before may have made it
+                _compile(compiler, target)
     except OSError as error:
         message = f'cannot write {target}: {error}. {_REMEDY}'
         raise BuildError(message) from error
     return target
+
+
+def _compile(compiler: list[str], target: Path) -> None:
+    if target.exists():
+        warnings.warn(
+            f'{target} is damaged, or of another machine: it is compiled '
+            'again',
+            stacklevel=2,
+        )
+    with tempfile.TemporaryDirectory(
+        dir=target.parent, prefix=_staging(target)
+    ) as folder:
+        made = Path(folder) / target.name
+        _run([*compiler, *_FLAGS, *map(str, _SOURCES), '-o', str(made)])
+        code = made.read_bytes()
+        made.write_bytes(code + _digest(code, target))
+        made.replace(target)
+
+
+def _staging(target: Path) -> str:
+    return f'.{target.stem}-'
+
+
+def _clear(target: Path) -> None:
+    """Remove what compilations of these kernels left that were killed."""
+    for folder in target.parent.glob(f'{_staging(target)}*'):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _digest(code: bytes, target: Path) -> bytes:
+    return hashlib.sha256(target.name.encode() + code).digest()
+
+
+def _is_whole(target: Path) -> bool:
+    """Return whether a library is there, as it was compiled for here."""
+    try:
+        content = target.read_bytes()
+    except FileNotFoundError:
+        return False
+    size = hashlib.sha256().digest_size
+    return content[-size:] == _digest(content[:-size], target)

@@ -1,0 +1,58 @@
+"""One process at a time, however the others end."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PATIENCE = 300.0
+"""Seconds after which a process that holds the lock is taken for stuck."""
+
+_INTERVAL = 0.05
+_BUSY = (errno.EWOULDBLOCK, errno.EACCES)
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[bool]:
+    """Hold a lock; wait for the process that holds it.
+
+    The system takes it from a process that ends in whatever way. From one
+    that is stopped it does not: after :data:`PATIENCE` seconds, and where a
+    file system has no locks, the body runs without, so what it does has to
+    be right then too, if only twice.
+
+    Args:
+        file: is made if it is missing, and stays.
+
+    Yields:
+        Whether the lock is held; False where the body runs without.
+
+    Raises:
+        OSError: if the file cannot be opened.
+    """
+    # Not inherited by what the body executes, such as a compiler, which may
+    # live longer than this process.
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        yield _acquire(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int) -> bool:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _BUSY:
+                return False
+            time.sleep(_INTERVAL)
+        else:
+            return True
+    return False
