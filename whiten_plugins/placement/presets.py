@@ -22,6 +22,8 @@ preset           norms, besides the stem's                     ResNet-50 has
 ``l1``           none (DBN: before the first residual block)   1
 ``ibn-a``        1st of every block of stages 1–3; the stem    13
                  keeps its norm (IBN-Net, IBN-a)
+``ibn-b``        a new norm after the residual addition of     3
+                 the last block of stages 1 and 2 (IBN-b)
 ``all``          every norm, shortcuts too, in any network     53
 ================ ============================================= =============
 
@@ -57,13 +59,15 @@ class Block(NamedTuple):
 class Preset(NamedTuple):
     """The norms that a preset replaces.
 
-    These are the norms of a block by position, the blocks concerned, and
-    whether the stem's last norm is one.
+    These are the norms of a block by position, the blocks concerned,
+    whether the stem's last norm is one, and the stages whose last block
+    gains a norm after its residual addition.
     """
 
     positions: tuple[int, ...]
     blocks: Callable[[Block], bool] = lambda block: True
     stem: bool = True
+    ends_of: tuple[int, ...] = ()
 
 
 INNER = -2
@@ -85,6 +89,7 @@ PRESETS = {
     's1b12': Preset((0, 1)),
     'l1': Preset(()),
     'ibn-a': Preset((0,), lambda b: b.stage <= 3, stem=False),
+    'ibn-b': Preset((), ends_of=(1, 2)),
 }
 
 
@@ -104,7 +109,7 @@ def match_preset(names: list[str], preset: str) -> set[str]:
             f'blocks with norms named as in layer1.0.bn1, layer1.0.bn2; give '
             f'a list of patterns instead; {listed(names)}'
         )
-    positions, concerned, stem = PRESETS[preset]
+    positions, concerned, stem, _ = PRESETS[preset]
     chosen = {names[first - 1]} if stem else set()
     for block in filter(concerned, blocks):
         if positions and max(positions) >= len(block.norms):
@@ -115,6 +120,17 @@ def match_preset(names: list[str], preset: str) -> set[str]:
             )
         chosen.update(block.norms[position] for position in positions)
     return chosen
+
+
+def blocks_to_extend(names: list[str], preset: str) -> dict[str, list[str]]:
+    """Return the blocks that gain a norm, and the norms that they have."""
+    ends = {block.stage: block for block in residual_blocks(names)}
+    stages = PRESETS[preset].ends_of if preset in PRESETS else ()
+    return {
+        ends[stage].norms[0].rpartition('.')[0]: list(ends[stage].norms)
+        for stage in stages
+        if stage in ends
+    }
 
 
 def residual_blocks(names: Iterable[str]) -> list[Block]:

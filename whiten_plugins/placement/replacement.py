@@ -21,7 +21,8 @@ from .norm_types import (
     num_channels,
 )
 from .patterns import match_norms
-from .presets import ALL, PRESETS
+from .presets import ALL, PRESETS, blocks_to_extend
+from .residual import ADDED, add_norm, check_block
 
 HOOKS = (
     '_forward_pre_hooks',
@@ -42,9 +43,11 @@ def place_norms(
     ``momentum`` and the process group of Sync norms too unless ``whiten_cfg``
     sets them. It is trained unless ``whiten_cfg`` has
     ``requires_grad=False``. Its attribute ``placement`` is the preset or the
-    pattern that put it there. In a backbone with ``norm_eval=True`` it keeps
-    its running statistics, as :mod:`whiten_plugins.integration.norm_eval`
-    says; in the ``Whiten*`` backbones it does not, see
+    pattern that put it there. The preset ``'ibn-b'`` adds norms too, after
+    residual additions, as ``layerS.B.IN``. In a backbone with
+    ``norm_eval=True`` a new norm keeps its running statistics, as
+    :mod:`whiten_plugins.integration.norm_eval` says; in the ``Whiten*``
+    backbones it does not, see
     :class:`~whiten_plugins.placement.backbones.WhitenMixin`.
 
     Any norm with channels can be replaced: BatchNorm, SyncBN, frozen BN, GN,
@@ -90,6 +93,7 @@ def place_norms(
     placements = _match(model, whiten_at)
     if whiten_at == ALL:
         _check_all(model, placements)
+    added = _added_norms(model, whiten_cfg, whiten_at)
     replacements = {}
     for name, placement in placements.items():
         old = model.get_submodule(name)
@@ -100,7 +104,31 @@ def place_norms(
         for key, child in list(parent._modules.items()):
             if child in replacements:
                 _put(parent, key, replacements[child])
-    return list(placements)
+    for block, (norm, inner_norms) in added.items():
+        add_norm(model.get_submodule(block), norm, inner_norms)
+        placements[f'{block}.{ADDED}'] = norm.placement
+    return [name for name, _ in model.named_modules() if name in placements]
+
+
+def _added_norms(
+    model: nn.Module, whiten_cfg: Mapping, whiten_at: str | Sequence[str]
+) -> dict[str, tuple[Any, list[str]]]:
+    """Build the norms that a preset adds, by block.
+
+    With each come the attributes of the norms that its block has.
+    """
+    if not isinstance(whiten_at, str):
+        return {}
+    added = {}
+    blocks = blocks_to_extend(list(channel_norms(model)), whiten_at)
+    for name, norms in blocks.items():
+        check_block(model.get_submodule(name), name)
+        last = model.get_submodule(norms[-1])
+        norm: Any = _new_norm(last, f'{name}.{ADDED}', whiten_cfg)
+        _move(norm, last, model)
+        norm.placement = whiten_at
+        added[name] = norm, [n.rpartition('.')[2] for n in norms]
+    return added
 
 
 def _put(parent: Any, key: str, norm: nn.Module) -> None:
@@ -167,14 +195,19 @@ def _replacement(
             'which a new norm would lose; remove them before and add them to '
             'the new norm'
         )
-    try:
-        norm = _build_norm(norm_cfg, old)
-    except (ValueError, TypeError) as error:
-        raise PlacementError(f'whiten_cfg at {name}: {error}') from error
-    _take_over(norm, old, model)
+    norm = _new_norm(old, name, norm_cfg)
+    _move(norm, old, model)
+    _take_over(norm, old)
     if isinstance(old, nn.LayerNorm):
         use_layout(norm, layout_of(old))
     return norm
+
+
+def _new_norm(old: nn.Module, name: str, norm_cfg: Mapping) -> nn.Module:
+    try:
+        return _build_norm(norm_cfg, old)
+    except (ValueError, TypeError) as error:
+        raise PlacementError(f'whiten_cfg at {name}: {error}') from error
 
 
 def _build_norm(norm_cfg: Mapping, old: nn.Module) -> nn.Module:
@@ -200,13 +233,17 @@ def _build_norm(norm_cfg: Mapping, old: nn.Module) -> nn.Module:
     return norm
 
 
-def _take_over(norm: nn.Module, old: nn.Module, model: nn.Module) -> None:
-    """Give ``norm`` what ``old`` has, as far as both have it."""
+def _move(norm: nn.Module, old: nn.Module, model: nn.Module) -> None:
+    """Give ``norm`` the device, the dtype and the mode of ``old``."""
     tensors = chain(old.parameters(), old.buffers(), model.parameters())
     like = next(tensors, None)
     if like is not None:
         norm.to(device=like.device, dtype=like.dtype)
     norm.train(old.training)
+
+
+def _take_over(norm: nn.Module, old: nn.Module) -> None:
+    """Give ``norm`` what ``old`` has, as far as both have it."""
     state, names = old.state_dict(), ['weight', 'bias']
     # A variance says what any batch statistic starts from; the matrices of a
     # whitening norm would not fit another one.

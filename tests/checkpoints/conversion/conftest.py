@@ -54,6 +54,7 @@ SOURCES = {
     'gw': Network('gw'),
     'itn': Network('itn'),
     'ibn': Network('ibn'),
+    'ibn-b': Network('ibn', after_addition=True),
 }
 
 
@@ -67,6 +68,9 @@ def same_norms(network, **changes):
         backbone['whiten_at'] = 's1b1'  # the norm before the last convolution
     if network.layout == 'sn' and network.num_ratios == 2:
         backbone['norm_cfg'] = dict(type='SN', stats=('in', 'ln'))
+    if network.after_addition:
+        norm = dict(type='IBN', half=1)
+        backbone.update(whiten_cfg=norm, whiten_at='ibn-b')
     return {**backbone, 'depth': network.depth, **changes}
 
 

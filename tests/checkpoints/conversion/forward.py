@@ -65,7 +65,10 @@ def features(network, state, images):
             if f'{block}.downsample.0.weight' in state:
                 x = conv(x, f'{block}.downsample.0', stride)
                 x = norm(x, f'{block}.downsample.1')
-            x = (x + y).relu()
+            x = x + y
+            if network.adds_norm(block):
+                x = norm(x, f'{block}.IN')
+            x = x.relu()
         outputs.append(x)
     return outputs
 
@@ -87,6 +90,10 @@ def instance_batch_norm(x, own):
     return torch.cat(
         [instance, F.batch_norm(x[:, split:], *batch, eps=EPS)], 1
     )
+
+
+def instance_norm(x, own):
+    return F.instance_norm(x, eps=EPS)
 
 
 def switchable_norm(x, own):
@@ -149,6 +156,7 @@ def _mixed(logits, terms):
 
 NORMS = {
     'BN': batch_norm,
+    'IN': instance_norm,
     'SN': switchable_norm,
     'SW': switchable_whitening,
     'GW': group_whitening,

@@ -32,6 +32,7 @@ class Network:
         groups, base_width: of ResNeXt's 3×3 convolutions; 1 for a ResNet.
         deep_stem: three 3×3 convolutions instead of one 7×7.
         counts: whether BatchNorms have ``num_batches_tracked``.
+        after_addition: IBN-b, not IBN-a.
     """
 
     layout: str
@@ -43,6 +44,7 @@ class Network:
     base_width: int = 0
     deep_stem: bool = False
     counts: bool = True
+    after_addition: bool = False
 
     @property
     def bottleneck(self):
@@ -54,6 +56,11 @@ class Network:
         head, _, last = place.rpartition('.')
         last = last.replace('bn', attribute)
         return f'{head}.{last}' if head else last
+
+    def adds_norm(self, block):
+        """Whether a norm follows the addition: last blocks of two stages."""
+        ends = [f'layer{i}.{BLOCKS[self.depth][i - 1] - 1}' for i in (1, 2)]
+        return self.after_addition and block in ends
 
     def norm_type(self, place):
         """Which norm stands at a place."""
@@ -70,6 +77,8 @@ class Network:
             return 'GW' if stem or layer else 'BN'
         if self.layout == 'itn':
             return 'ItN' if stem else 'BN'
+        if self.after_addition:
+            return 'IN' if stem or place.endswith('.IN') else 'BN'
         if self.layout == 'ibn':
             # IBN-a: the first norm of each block of the first three stages.
             first = re.match(r'layer[123]\.\d+\.bn1$', place)
@@ -134,6 +143,8 @@ def _block(network, block, inputs, planes, conv, norm):
     if inputs != outputs or (block[-2:] == '.0' and block[:6] != 'layer1'):
         conv(f'{block}.downsample.0', outputs, inputs, 1)
         norm(f'{block}.downsample.1', outputs)
+    if network.adds_norm(block):
+        norm(f'{block}.IN', outputs)
     return outputs
 
 
@@ -187,6 +198,8 @@ def _norm_state(network, place, channels, random):
         if network.counts:
             state['BN.num_batches_tracked'] = torch.tensor(7)
         return state
+    if kind == 'IN':
+        return {'weight': uniform(channels), 'bias': normal(channels)}
     if kind == 'GW':
         return {'weight': uniform(*image), 'bias': normal(*image)}
     if kind == 'ItN':

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-import torch
 
 from tests.checkpoints.conversion.conftest import (
     SOURCES,
@@ -100,8 +99,7 @@ def test_the_split_of_channels_goes_with_the_checkpoint(conversions):
     assert published['layer1.0.bn1.BN.running_var'].shape == (6,)
 
 
-def test_ibn_b_has_norms_without_a_place(conversions):
-    state = checkpoint(Network('ibn', 18))
-    state['layer1.1.IN.weight'] = state['layer1.1.IN.bias'] = torch.ones(8)
-    with pytest.raises(ConversionError, match=r'layer1\.1\.IN .*IBN-b'):
-        conversions.convert(state, same_norms(Network('ibn', 18)))
+def test_ibn_b_needs_a_backbone_with_its_norms(conversions):
+    network = Network('ibn', 18, after_addition=True)
+    with pytest.raises(ConversionError, match=r'holds layer1\.1\.IN'):
+        conversions.convert(network, same_norms(Network('ibn', 18)))

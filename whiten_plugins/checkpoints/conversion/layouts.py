@@ -53,7 +53,9 @@ class Layout:
         needs: tensors that all of these norms have.
         stats: the statistics that their ratios can be of, in this order;
             the file does not name them.
-        parts: modules that share a norm's channels, in their order.
+        parts: modules that share a norm's channels, in their order; a norm
+            whose channels are all the first's is published as one module,
+            without running statistics.
         mixes: whether plain BatchNorms may stand beside them.
         mark: what tells the layout: a pattern on keys, and the dimensions
             of the tensor or None for any.
@@ -112,7 +114,8 @@ LAYOUTS = {
         'IBN',
         parts=('IN', 'BN'),
         needs=('weight', 'bias', 'running_mean', 'running_var'),
-        mark=(r'(^|\.)bn\d+\.IN\.weight$', 1),
+        # IBN-a has parts, IBN-b a norm after the residual addition.
+        mark=(r'(^|\.)(bn\d+|layer\d+\.\d+)\.IN\.weight$', 1),
     ),
     OURS: Layout(
         'BN',
@@ -216,33 +219,38 @@ def num_instance(state: Mapping[str, Tensor], name: str) -> dict[str, int]:
     Returns:
         dict[str, int]: By module of the norm.
     """
-    if not LAYOUTS[name].parts:
-        return {}
-    ending = f'.{LAYOUTS[name].parts[0]}.weight'
-    return {
-        key.removesuffix(ending): len(value)
-        for key, value in state.items()
-        if key.endswith(ending) and value.dim()
-    }
+    parts = LAYOUTS[name].parts
+    return _instance_norms(state, *parts) if parts else {}
+
+
+def _instance_norms(
+    state: Mapping[str, Tensor], first: str, second: str
+) -> dict[str, int]:
+    found = {}
+    for key, value in state.items():
+        module, _, tensor = key.rpartition('.')
+        norm, _, part = module.rpartition('.')
+        if tensor != 'weight' or value.dim() != 1:
+            continue
+        if part == first and f'{norm}.{second}.weight' in state:
+            found[norm] = len(value)
+        elif part != second and f'{module}.running_var' not in state:
+            found[module] = len(value)
+    return found
 
 
 def _join(state: Mapping[str, Tensor], first: str, second: str) -> State:
     """Join each pair of norms that share the channels of a layer.
 
     A tensor that only the second norm has starts as in a new norm in the
-    channels of the first.
+    channels of the first; so does that of a norm without a second.
     """
     joined: State = {}
     for key, value in state.items():
         module, _, tensor = key.rpartition('.')
         norm, _, part = module.rpartition('.')
-        if part == first and f'{norm}.{second}.weight' not in state:
-            raise ConversionError(
-                f'has {module} without {norm}.{second} (IBN-b): a norm that '
-                "follows the residual addition has no place in the toolkits' "
-                'ResNets'
-            )
-        if part not in (first, second):
+        alone = part == first and f'{norm}.{second}.weight' not in state
+        if alone or part not in (first, second):
             joined[key] = value
             continue
         names = [f'{norm}.{p}.{tensor}' for p in (first, second)]
@@ -255,16 +263,24 @@ def _join(state: Mapping[str, Tensor], first: str, second: str) -> State:
             own = state.get(names[0], start(split.shape, dtype=other.dtype))
             other = torch.cat([own.flatten(), other.flatten()])
         joined[f'{norm}.{tensor}'] = other
+    for module, channels in _instance_norms(state, first, second).items():
+        joined.setdefault(f'{module}.running_mean', torch.zeros(channels))
+        joined.setdefault(f'{module}.running_var', torch.ones(channels))
     return joined
 
 
-def _parted(layout: Layout, tensor: str, value: Tensor, split: int) -> State:
+def _parted(
+    layout: Layout, tensor: str, value: Tensor, split: int, channels: int
+) -> State:
     """Split a norm's tensor into those of its parts."""
     first, second = layout.parts
+    learned = tensor in ('weight', 'bias')
+    if split == channels:
+        return {tensor: value} if learned else {}
     if tensor == COUNT:
         return {f'{second}.{tensor}': value}
     parts = {f'{second}.{tensor}': value[split:]}
-    if tensor in ('weight', 'bias'):
+    if learned:
         parts = {f'{first}.{tensor}': value[:split], **parts}
     return parts
 
@@ -301,7 +317,8 @@ def to_published(
         own = layout.norm != 'BN' and types.get(module) == layout.norm
         split = norms[module].num_instance if own and layout.parts else None
         if split is not None:
-            parts = _parted(layout, tensor, value, split)
+            channels = len(state[f'{module}.weight'])
+            parts = _parted(layout, tensor, value, split, channels)
             published |= {f'{module}.{k}': v for k, v in parts.items()}
             continue
         if own and tensor == COUNT:
