@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -307,9 +308,36 @@ class SyncStatistics:
 
     In training every process of the group must call the norm, also with an
     empty batch.
+
+    Args:
+        args: those of the local norm, by position or by name.
+        process_group: processes that share statistics; None for all.
+        kwargs: as ``args``.
     """
 
-    process_group: dist.ProcessGroup | None = None
+    if TYPE_CHECKING:  # as in the base
+        __signature__: ClassVar[inspect.Signature]
+
+    def __init__(
+        self,
+        *args: Any,
+        process_group: dist.ProcessGroup | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.process_group = process_group
+
+    def __init_subclass__(cls) -> None:
+        """Show the arguments of the local norm as the class's own."""
+        super().__init_subclass__()
+        shown = inspect.signature(cls.__init__).parameters
+        self, *parameters = shown.values()
+        if cls.__init__ is SyncStatistics.__init__:
+            own = shown['process_group']
+            after = cls.__mro__.index(SyncStatistics) + 1
+            local = inspect.signature(cls.__mro__[after])
+            parameters = [*local.parameters.values(), own]
+        cls.__signature__ = inspect.Signature(parameters)
 
     @property
     def sync(self) -> Sync:

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from ..ops import NormSpec
@@ -110,21 +109,8 @@ class IBN(WhiteningNorm):
 class SyncIBN(SyncStatistics, IBN):
     """:class:`IBN` whose batch statistics span all processes.
 
-    :class:`~.base.SyncStatistics` says how.
-
-    Args:
-        num_features: C, channels of the input.
-        eps: as in :class:`IBN`, like those that follow.
-        momentum: weight of a batch in the running statistics.
-        affine: learn ``weight`` and ``bias``.
-        half: share of the channels that are InstanceNorm.
-        process_group: processes that share statistics; None for all.
-
-    Shape:
-        - Input, output: as :class:`IBN`; N may differ between processes.
-
-    Raises:
-        ValueError: as :class:`IBN`.
+    :class:`~.base.SyncStatistics` says how. Takes the arguments of
+    :class:`IBN`, and ``process_group``.
 
     Examples::
 
@@ -132,15 +118,3 @@ class SyncIBN(SyncStatistics, IBN):
         >>> norm_cfg = dict(type='SyncIBN')
         >>> y = SyncIBN(64)(torch.randn(2, 64, 50, 80))
     """
-
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        half: float = 0.5,
-        process_group: dist.ProcessGroup | None = None,
-    ) -> None:
-        super().__init__(num_features, eps, momentum, affine, half)
-        self.process_group = process_group

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch.distributed as dist
-
 from ..ops import NormSpec
 from .base import SyncStatistics, WhiteningNorm
 from .checks import group_size, one_of, subset_of
@@ -95,25 +93,8 @@ class SN(WhiteningNorm):
 class SyncSN(SyncStatistics, SN):
     """:class:`SN` whose ``bn`` statistics span all processes.
 
-    :class:`~.base.SyncStatistics` says how (SN eq. 15-22).
-
-    Args:
-        num_features: C, channels of the input.
-        eps: as in :class:`SN`, like those that follow.
-        momentum: weight of a batch in the running statistics.
-        affine: learn ``weight`` and ``bias``.
-        tie_weight: one set of ratios for means and variances.
-        stats: statistics to mix, in the order of the ratio logits.
-        ratio_groups: groups of channels with ratios of their own.
-        hard: use the statistic of the largest ratio alone.
-        process_group: processes that share statistics; None for all.
-
-    Shape:
-        - Input, output: as :class:`SN`; N may differ between processes.
-
-    Raises:
-        ValueError: as :class:`SN`; several processes are more than one
-            element a channel.
+    :class:`~.base.SyncStatistics` says how (SN eq. 15-22). Takes the
+    arguments of :class:`SN`, and ``process_group``.
 
     Examples::
 
@@ -121,30 +102,6 @@ class SyncSN(SyncStatistics, SN):
         >>> norm_cfg = dict(type='SyncSN')
         >>> y = SyncSN(64)(torch.randn(2, 64, 50, 80))
     """
-
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        tie_weight: bool = False,
-        stats: Sequence[str] = SN_STATS,
-        ratio_groups: int = 1,
-        hard: bool = False,
-        process_group: dist.ProcessGroup | None = None,
-    ) -> None:
-        super().__init__(
-            num_features,
-            eps,
-            momentum,
-            affine,
-            tie_weight,
-            stats,
-            ratio_groups,
-            hard,
-        )
-        self.process_group = process_group
 
 
 class SW(WhiteningNorm):
@@ -255,28 +212,8 @@ class SW(WhiteningNorm):
 class SyncSW(SyncStatistics, SW):
     """:class:`SW` whose ``bw`` and ``bn`` statistics span all processes.
 
-    :class:`~.base.SyncStatistics` says how.
-
-    Args:
-        num_features: C, channels of the input.
-        eps: as in :class:`SW`, like those that follow.
-        momentum: weight of a batch in the running statistics.
-        affine: learn ``weight`` and ``bias``.
-        num_pergroup: channels that are whitened together.
-        sw_type: short for ``stats``: 2, 3 or 5.
-        T: Newton iterations of ``itn``.
-        whitening: ``itn`` or ``zca``.
-        tie_weight: one set of ratios for means and covariances.
-        hard: use the statistic of the largest ratio alone.
-        stats: statistics to mix, instead of ``sw_type``.
-        process_group: processes that share statistics; None for all.
-
-    Shape:
-        - Input, output: as :class:`SW`; N may differ between processes.
-
-    Raises:
-        ValueError: as :class:`SW`; several processes are more than one
-            element a channel.
+    :class:`~.base.SyncStatistics` says how. Takes the arguments of
+    :class:`SW`, and ``process_group``.
 
     Examples::
 
@@ -284,33 +221,3 @@ class SyncSW(SyncStatistics, SW):
         >>> norm_cfg = dict(type='SyncSW', sw_type=3)
         >>> y = SyncSW(64)(torch.randn(2, 64, 50, 80))
     """
-
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        num_pergroup: int = 16,
-        sw_type: int | None = None,
-        T: int = 5,
-        whitening: str = 'itn',
-        tie_weight: bool = False,
-        hard: bool = False,
-        stats: Sequence[str] | None = None,
-        process_group: dist.ProcessGroup | None = None,
-    ) -> None:
-        super().__init__(
-            num_features,
-            eps,
-            momentum,
-            affine,
-            num_pergroup,
-            sw_type,
-            T,
-            whitening,
-            tie_weight,
-            hard,
-            stats,
-        )
-        self.process_group = process_group

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch.distributed as dist
-
 from ..ops import METHODS, NormSpec
 from .base import SyncStatistics, WhiteningNorm
 from .checks import group_size, one_of
@@ -197,25 +195,8 @@ class BW(WhiteningNorm):
 class SyncBW(SyncStatistics, BW):
     """:class:`BW` whose statistics span all processes.
 
-    :class:`~.base.SyncStatistics` says how.
-
-    Args:
-        num_features: C, channels of the input.
-        eps: as in :class:`BW`, like those that follow.
-        momentum: weight of a batch in the running statistics.
-        affine: learn ``weight`` and ``bias``.
-        num_pergroup: channels that are whitened together.
-        T: Newton iterations of ``itn``.
-        whitening: ``zca``, ``itn`` or ``pca``.
-        running: what evaluation uses, ``matrix`` or ``cov``.
-        process_group: processes that share statistics; None for all.
-
-    Shape:
-        - Input, output: as :class:`BW`; N may differ between processes.
-
-    Raises:
-        ValueError: as :class:`BW`; several processes are more than one
-            element a channel.
+    :class:`~.base.SyncStatistics` says how. Takes the arguments of
+    :class:`BW`, and ``process_group``.
 
     Examples::
 
@@ -223,30 +204,6 @@ class SyncBW(SyncStatistics, BW):
         >>> norm_cfg = dict(type='SyncBW')
         >>> y = SyncBW(64)(torch.randn(8, 64, 28, 28))
     """
-
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        num_pergroup: int = 16,
-        T: int = 5,
-        whitening: str = 'zca',
-        running: str = 'matrix',
-        process_group: dist.ProcessGroup | None = None,
-    ) -> None:
-        super().__init__(
-            num_features,
-            eps,
-            momentum,
-            affine,
-            num_pergroup,
-            T,
-            whitening,
-            running,
-        )
-        self.process_group = process_group
 
 
 class ItN(BW):
@@ -312,25 +269,8 @@ class ItN(BW):
 class SyncItN(SyncStatistics, ItN):
     """:class:`ItN` whose statistics span all processes.
 
-    :class:`~.base.SyncStatistics` says how.
-
-    Args:
-        num_features: C, channels of the input.
-        eps: as in :class:`ItN`, like those that follow.
-        momentum: weight of a batch in the running statistics.
-        affine: learn ``weight`` and ``bias``.
-        num_pergroup: channels that are whitened together.
-        T: Newton iterations of ``itn``.
-        whitening: ``zca``, ``itn`` or ``pca``.
-        running: what evaluation uses, ``matrix`` or ``cov``.
-        process_group: processes that share statistics; None for all.
-
-    Shape:
-        - Input, output: as :class:`ItN`; N may differ between processes.
-
-    Raises:
-        ValueError: as :class:`ItN`; several processes are more than one
-            element a channel.
+    :class:`~.base.SyncStatistics` says how. Takes the arguments of
+    :class:`ItN`, and ``process_group``.
 
     Examples::
 
@@ -338,27 +278,3 @@ class SyncItN(SyncStatistics, ItN):
         >>> norm_cfg = dict(type='SyncItN')
         >>> y = SyncItN(64)(torch.randn(8, 64, 28, 28))
     """
-
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        num_pergroup: int = 16,
-        T: int = 5,
-        whitening: str = 'itn',
-        running: str = 'matrix',
-        process_group: dist.ProcessGroup | None = None,
-    ) -> None:
-        super().__init__(
-            num_features,
-            eps,
-            momentum,
-            affine,
-            num_pergroup,
-            T,
-            whitening,
-            running,
-        )
-        self.process_group = process_group
