@@ -30,7 +30,8 @@ NEWEST = $(shell for minor in 15 14 13 12 11; do \
 
 .DEFAULT_GOAL := help
 .PHONY: help python env demo demo-quick test test-all test-onedl test-oldest \
-	test-newest test-reliability lint docs format lock benchmark clean
+	test-newest test-reliability test-gpu lint docs format lock benchmark \
+	clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' \
@@ -76,6 +77,9 @@ test-newest: python ## those of layers and tools with the newest torch
 test-reliability: env ## faults, load and hostile files; draws its page
 	$(RUN) -m pytest -m '' tests/reliability --record
 	$(RUN) -m tests.reliability.page
+
+test-gpu: env ## check the kernels on this GPU, and time the norms there
+	$(RUN) tools/gpu_check.py --out benchmarks/results
 
 lint: env ## check the style, and that what is generated is fresh
 	$(RUN) -m ruff check
