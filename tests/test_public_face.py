@@ -16,7 +16,7 @@ HEAVY = (
     'mmdet',
     'mmseg',
     'matplotlib',
-    'plotly',
+    'jinja2',
     'mmengine.model',
     'mmengine.runner',
     'torch._dynamo',

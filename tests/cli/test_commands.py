@@ -106,7 +106,7 @@ def test_no_command_or_an_unknown_one(argv, message, capsys):
             OSError(errno.ENOSPC, 'No space left on device', '/full/a.pth'),
             '/full/a.pth: No space left on device',
         ),
-        (MissingPackageError('needs plotly: pip'), 'needs plotly: pip'),
+        (MissingPackageError('needs jinja2: pip'), 'needs jinja2: pip'),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(command, capsys, error, line):

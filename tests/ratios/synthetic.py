@@ -74,10 +74,12 @@ def save_history(folder, names, snapshots, stats=('in', 'ln', 'bn')):
     return folder
 
 
-def training(folder, times=(100, 200, 400), names=DETECTOR, **kwargs):
+def training(
+    folder, times=(100, 200, 400), names=DETECTOR, seed_offset=0, **kwargs
+):
     """A work directory with a checkpoint at each iteration."""
     folder.mkdir(parents=True, exist_ok=True)
     for time in times:
-        state = network(names, seed=time, **kwargs)
+        state = network(names, seed=time + seed_offset, **kwargs)
         save(folder / f'iter_{time}.pth', state, iter=time, epoch=0)
     return folder

@@ -52,10 +52,11 @@ def lab(rgb):
     )
 
 
+@pytest.mark.parametrize('ground', ['color', 'dark'])
 @pytest.mark.parametrize('vision', VISION)
-def test_colours_differ_in_every_kind_of_vision(vision):
+def test_colours_differ_in_every_kind_of_vision(vision, ground):
     seen = [
-        lab(np.array(VISION[vision]) @ linear(STYLES[stat].color))
+        lab(np.array(VISION[vision]) @ linear(getattr(STYLES[stat], ground)))
         for stat in STATS
     ]
     # A difference of 2.3 is just noticeable between patches side by side.
@@ -73,6 +74,14 @@ def test_numbers_can_be_read_on_their_bars():
         ink = {'white': 1.0, 'black': 0.0}[style.ink]
         light, dark = max(ground, ink), min(ground, ink)
         assert (light + 0.05) / (dark + 0.05) > 3  # WCAG, large text
+
+
+def test_colours_can_be_seen_on_a_dark_page():
+    page = TO_XYZ[1] @ linear('#191817')
+    for style in STYLES.values():
+        ground = TO_XYZ[1] @ linear(style.dark)
+        assert (ground + 0.05) / (page + 0.05) > 3
+        assert (ground + 0.05) / 0.05 > 3  # black numbers on it
 
 
 def test_lines_and_points_do_not_need_colour():

@@ -34,7 +34,7 @@ Lane = namedtuple('Lane', 'venv group pythons ops imports usual disk_gb')
 _BUILT = (
     ((3, 10), (3, 13)),
     True,
-    'torchvision mmcv.ops mmdet.apis mmseg.apis onnxruntime plotly',
+    'torchvision mmcv.ops mmdet.apis mmseg.apis onnxruntime jinja2',
     'about 5 minutes, most of it for compiling mmcv',
     12,
 )
@@ -59,7 +59,7 @@ LANES = {
         'newest',
         ((3, 11), (3, 15)),
         False,
-        'torch mmengine.runner onnxruntime plotly',
+        'torch mmengine.runner onnxruntime jinja2',
         *_FETCHED,
     ),
 }

@@ -29,7 +29,6 @@ MODULES = (
     'mmseg',
     'cv2',
     'matplotlib',
-    'plotly',
     'onnx',
     'onnxruntime',
 )

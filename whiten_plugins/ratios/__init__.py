@@ -1,9 +1,9 @@
 """Ratios: which statistics every layer chose.
 
 `read_run` turns a checkpoint or a work directory into numbers, `summary`
-groups and compares them. `charts` says what to draw, once for matplotlib and
-plotly; `page`, `table` and `files` write it, and `report` does all of it for
-`tools/ratios.py`.
+groups and compares them, `seeds` takes their spread over runs. `charts` says
+what to draw; `page`, `table` and `files` write it, and `report` does all of
+it for `tools/ratios.py`.
 """
 
 from .hook import RatioHook

@@ -10,10 +10,12 @@ import io
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from .layers import LayerRatios
 from .runs import Run, Snapshot
+from .seeds import LayerAcross, across
 from .summary import (
     MOMENTS,
     Groups,
@@ -61,7 +63,8 @@ def to_json(runs: Sequence[Run]) -> str:
         runs: one or more checkpoints or trainings.
 
     Returns:
-        str: ``{'checkpoints': [...], 'changes': [...]}``. A checkpoint, or
+        str: ``{'checkpoints': [...], 'changes': [...], 'across_runs':
+        [...]}``. A checkpoint, or
         the last snapshot of a work directory, has its ``path``, its
         ``layers`` in network order, ``averages`` by part of the network, by
         residual stage and by receptive field, the layers whose hard choices
@@ -69,8 +72,10 @@ def to_json(runs: Sequence[Run]) -> str:
         its ``snapshots`` and ``notes``. A layer with ratio groups has the
         rows of each group in ``mean_groups`` and ``var_groups``, and their
         averages in ``mean`` and ``var`` like any other. ``changes`` compares
-        each checkpoint with the first one, largest changes first. What is
-        infinite or unknown is null.
+        each checkpoint with the first one, largest changes first.
+        ``across_runs`` has the mean and the standard deviation of every
+        layer's ratios and divergence over several runs of the same layers;
+        it is empty for others. What is infinite or unknown is null.
     """
     content = {
         'checkpoints': [_run(run) for run in runs],
@@ -79,6 +84,7 @@ def to_json(runs: Sequence[Run]) -> str:
             for run in runs[1:]
             for rows in [_changes(runs[0], run)]
         ],
+        'across_runs': [_across(layer) for layer in across(runs)],
     }
     text = json.dumps(
         _finite(content), indent=2, ensure_ascii=False, allow_nan=False
@@ -191,6 +197,20 @@ def _changes(first: Run, other: Run) -> list[dict[str, Any]]:
         }
         for change in changes(first.layers, other.layers)
     ]
+
+
+def _across(found: LayerAcross) -> dict[str, Any]:
+    return {
+        'layer': found.layer.name,
+        **{
+            moment: {
+                stat: asdict(value)
+                for stat, value in getattr(found, moment).items()
+            }
+            for moment in MOMENTS
+        },
+        'divergence': asdict(found.divergence),
+    }
 
 
 def _finite(value: Any) -> Any:

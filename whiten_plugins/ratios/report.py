@@ -19,9 +19,8 @@ from .table import print_changes, print_run
 FORMATS = ('html', 'png', 'svg', 'csv', 'json')
 DEFAULT_FORMATS = ('html', 'png', 'csv', 'json')
 _NEEDED = {
-    'html': ('jinja2', 'plotly'),
+    'html': ('jinja2',),
     'png': ('matplotlib',),
-    'svg': ('matplotlib',),
 }
 
 
@@ -124,11 +123,11 @@ def _contents(runs: Sequence[Run], formats: Sequence[str]) -> dict[str, bytes]:
         contents['report.html'] = render(runs, figures).encode()
     for suffix in ('png', 'svg'):
         if suffix in formats:
-            from .charts import static
+            from .charts.drawing import save
 
             for figure in figures:
                 name = f'{figure.name}.{suffix}'
-                contents[name] = static.save(figure, suffix)
+                contents[name] = save(figure, suffix)
     if 'csv' in formats:
         contents['ratios.csv'] = to_csv(runs).encode()
     if 'json' in formats:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 from ..analysis.layer_names import common_name
 from ..analysis.receptive_field import IMAGE, ROI
@@ -35,11 +36,13 @@ __all__ = [
     'changes',
     'choice',
     'divergence',
+    'evenly_spaced',
     'split_choices',
 ]
 
 FIELD_EDGES = (49, 99, 199, 299)  # pixels, as SN Fig. 7
 Groups = dict[str, list[LayerRatios]]
+Item = TypeVar('Item')
 
 
 def average(layers: Sequence[LayerRatios]) -> dict:
@@ -92,6 +95,13 @@ def divergence(layer: LayerRatios) -> float:
         if p != q:
             total += math.inf if 0 in (p, q) else (p - q) * math.log(p / q)
     return total
+
+
+def evenly_spaced(items: Sequence[Item], most: int) -> list[Item]:
+    """Return at most so many of the items, the last one among them."""
+    shown = min(len(items), most)
+    ends = [round(len(items) * (i + 1) / shown) for i in range(shown)]
+    return [items[end - 1] for end in ends]
 
 
 def choice(layer: HasRatios) -> tuple[str, str]:

@@ -16,7 +16,6 @@ _INSTALL = {
     'mmdet': 'pip install "whiten_plugins[openmmlab]" or [onedl]',
     'mmseg': 'pip install "whiten_plugins[openmmlab]" or [onedl]',
     'matplotlib': 'pip install "whiten_plugins[report]"',
-    'plotly': 'pip install "whiten_plugins[report]"',
     'jinja2': 'pip install "whiten_plugins[report]"',
     'onnx': 'pip install "whiten_plugins[export]"',
     'onnxruntime': 'pip install "whiten_plugins[export]"',

@@ -65,6 +65,7 @@ def test_names_of_the_figures_are_distinct(trained, one):
         'depth',
         'receptive_field',
         'divergence',
+        'seeds_layers',
         'hard_A',
         'dynamics_parts_A',
         'dynamics_fields_A',

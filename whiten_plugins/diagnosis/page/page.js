@@ -1,19 +1,10 @@
 // The charts, drawn from the numbers of every norm in forward order.
-const layers = JSON.parse(document.getElementById('data').textContent);
-const SVG = 'http://www.w3.org/2000/svg';
+const layers = data;
 const STEP = Math.max(12, Math.min(28, 1080 / Math.max(1, layers.length)));
 const LEFT = 46, TOP = 12, HEIGHT = 230, FOOT = 40;
 let kappa = 'k90', chosen = 0;
 
-const byId = id => document.getElementById(id);
 const x = index => LEFT + (index + .5) * STEP;
-
-function element(parent, tag, attributes, text) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  if (text !== undefined) made.textContent = text;
-  return parent.appendChild(made);
-}
 
 function canvasOf(place) {
   const holder = byId(place);
@@ -51,7 +42,7 @@ function drawColumns(svg, title) {
       class: 'column' + (index === chosen ? ' chosen' : ''), 'data-index': index,
       x: LEFT + index * STEP, y: TOP, width: STEP, height: HEIGHT, tabindex: 0,
     });
-    element(column, 'title', {}, `${layer.name} (${layer.type})\n${title(layer)}`);
+    column.lines = [`${layer.name} (${layer.type})`, title(layer)];
     column.addEventListener('click', () => choose(index, true));
     column.addEventListener('keydown', event => {
       if (event.key === 'Enter') choose(index, true);
@@ -148,11 +139,6 @@ function drawWhatIf(layer) {
   const kinds = [...new Set(layer.whatIf.map(w => `${w.norm} ${w.size}`))];
   const iterations = [...new Set(layer.whatIf.map(w => w.T))];
   const table = document.createElement('table');
-  const cell = (row, tag, text, name) => {
-    const made = row.appendChild(document.createElement(tag));
-    made.textContent = text;
-    if (name) made.className = name;
-  };
   const head = table.createTHead().insertRow();
   cell(head, 'th', 'groups');
   for (const T of iterations) cell(head, 'th', `T = ${T}`, 'number');
@@ -188,9 +174,7 @@ function choose(index, scroll) {
 for (const button of document.querySelectorAll('[data-kappa]')) {
   button.addEventListener('click', () => {
     kappa = button.dataset.kappa;
-    for (const other of document.querySelectorAll('[data-kappa]')) {
-      other.setAttribute('aria-pressed', String(other === button));
-    }
+    press(document.querySelectorAll('[data-kappa]'), button);
     drawCondition();
   });
 }
@@ -198,7 +182,8 @@ for (const button of document.querySelectorAll('[data-norm]')) {
   button.addEventListener('click', () =>
     choose(layers.findIndex(l => l.name === button.dataset.norm), true));
 }
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => choose(chosen, false));
+document.addEventListener('theme', () => choose(chosen, false));
+showTips(target => target.lines);
 drawCondition();
 drawGap();
 choose(0, false);

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
 from typing import Any
 
 import torch
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ...analysis.layer_names import locate
 from ...analysis.limits import LIMITS
-from ...utils.page import base_style
+from ...utils.page import fill_page
 from ..advice import SUGGESTIONS
 from ..results import Diagnosis, NormDiagnosis, Spread
 from ..table import map_text, number, values_text
@@ -27,20 +25,9 @@ def render(found: Diagnosis) -> str:
     Returns:
         str: HTML that needs no other file.
     """
-    loader = PackageLoader(__package__, '')
-    environment = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    data = json.dumps([_layer(norm) for norm in found.norms])
-    return environment.get_template('template.html').render(
-        style=base_style() + _source(loader, environment, 'style.css'),
-        script=_source(loader, environment, 'page.js'),
-        # A name could close the script element.
-        data=data.replace('<', '\\u003c'),
+    return fill_page(
+        __package__,
+        data=[_layer(norm) for norm in found.norms],
         about=found.about,
         facts=_facts(found),
         advice=[
@@ -57,10 +44,6 @@ def render(found: Diagnosis) -> str:
         rows=[_row(norm) for norm in found.norms],
         noise_limit=LIMITS['batch noise'].value,
     )
-
-
-def _source(loader: PackageLoader, environment: Environment, name: str) -> str:
-    return loader.get_source(environment, name)[0]
 
 
 def _facts(found: Diagnosis) -> list[tuple[str, str]]:

@@ -1,8 +1,8 @@
 """The figures of the report: what they show, and how it is drawn.
 
 `contents` turns runs into `Figure` objects of two kinds of chart, rows of
-stacked bars and grids of curves (`spec`); `static` draws these with
-matplotlib, `interactive` with plotly.
+stacked bars and grids of curves (`spec`); `drawing` lays these out once, for
+the page and for files.
 """
 
 from .contents import make_figures

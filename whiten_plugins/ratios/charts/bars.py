@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ...analysis.layer_names import common_name, locate
 from ..layers import LayerRatios
-from ..runs import Run, Snapshot
+from ..runs import Run
 from ..summary import (
     MOMENTS,
     Groups,
@@ -17,12 +17,14 @@ from ..summary import (
     changed_choices,
     choice,
     divergence,
+    evenly_spaced,
 )
 from .layout import BarLayout, lay_out_bars
 from .names import (
     DIVERGENCE,
     capital,
     field_title,
+    layer_facts,
     letters,
     moment_names,
     run_titles,
@@ -174,7 +176,7 @@ def divergence_figure(runs: Sequence[Run]) -> Figure:
 
 def hard_figure(run: Run, letter: str) -> Figure:
     """Plot the choices in some snapshots and their changes, as SN Fig. 8."""
-    shown = _evenly_spaced(run.snapshots)
+    shown = evenly_spaced(run.snapshots, MAX_HARD_ROWS)
     changed = changed_choices([snapshot.layers for snapshot in shown])
     layout, _ = _align([run])
     names = moment_names([run])
@@ -232,24 +234,16 @@ def _align(
 def _layer_bar(
     layer: LayerRatios, shares: dict[str, float], names: dict[str, str]
 ) -> Bar:
-    facts = [layer.type + ' (one set of ratios)' * layer.tied]
-    if layer.kernel:
-        facts.append('{}×{} convolution'.format(*layer.kernel))
-    if layer.shortcut:
-        facts.append('shortcut')
-    if isinstance(layer.receptive_field, int):
-        facts.append(f'sees {layer.receptive_field} pixels')
-    elif layer.receptive_field:
-        facts.append(f'sees the {field_title(layer.receptive_field)}')
     lines = [f'{names[m]}: {shares_text(getattr(layer, m))}' for m in MOMENTS]
     return Bar(
         shares,
         [
             layer.name,
-            ' · '.join(facts),
+            layer_facts(layer),
             *lines,
             f'divergence: {divergence(layer):.3f}',
         ],
+        layer=common_name(layer.name),
         after_3x3=layer.kernel == (3, 3),
         shortcut=layer.shortcut,
     )
@@ -262,11 +256,3 @@ def _divergence_bar(layer: LayerRatios, names: dict[str, str]) -> Bar:
 def _one_hot(layer: LayerRatios, moment: int) -> dict[str, float]:
     chosen = choice(layer)[moment]
     return {stat: float(stat == chosen) for stat in layer.stats}
-
-
-def _evenly_spaced(snapshots: list[Snapshot]) -> list[Snapshot]:
-    """Return evenly spaced snapshots, including the last one."""
-    count = len(snapshots)
-    shown = min(count, MAX_HARD_ROWS)
-    ends = [round(count * (i + 1) / shown) for i in range(shown)]
-    return [snapshots[end - 1] for end in ends]

@@ -12,6 +12,7 @@ from .bars import (
 )
 from .curves import dynamics_figures, receptive_field_figure
 from .names import letters
+from .seeds import seeds_figures
 from .spec import Figure
 
 
@@ -27,6 +28,7 @@ def make_figures(runs: Sequence[Run]) -> list[Figure]:
         depth_figure(runs),
         receptive_field_figure(runs),
         divergence_figure(runs),
+        *seeds_figures(runs),
     ]
     for letter, run in zip(letters(runs), runs):
         figures += [hard_figure(run, letter), *dynamics_figures(run, letter)]

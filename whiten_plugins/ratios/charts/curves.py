@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...analysis.layer_names import common_name
 from ..layers import LayerRatios
 from ..runs import Run
-from ..summary import MOMENTS, average, by_part, by_receptive_field
+from ..summary import (
+    MOMENTS,
+    average,
+    by_part,
+    by_receptive_field,
+    evenly_spaced,
+)
 from .names import DIVERGENCE, capital, field_title, moment_names, run_titles
 from .spec import Curve, CurveChart, Figure, Panel, axis_end, finite
+
+MAX_TIMES = 200  # snapshots in a curve; the files hold all
 
 
 def receptive_field_figure(runs: Sequence[Run]) -> Figure | None:
@@ -89,7 +98,8 @@ def _field_curves(
                 stat,
                 [x for x, _ in mixed],
                 [getattr(layer, moment)[stat] for _, layer in mixed],
-                [layer.name for _, layer in mixed],
+                hover=[layer.name for _, layer in mixed],
+                layers=[common_name(layer.name) for _, layer in mixed],
             )
         )
     return curves
@@ -99,20 +109,22 @@ def _dynamics(run: Run, members: dict[str, set[str]]) -> list[list[Panel]]:
     names = moment_names([run])
     rows: list[list[Panel]] = [[], []]
     divergences: list[Curve] = []
+    snapshots = evenly_spaced(run.snapshots, MAX_TIMES)
+    times = [getattr(snapshot, run.time_axis) for snapshot in snapshots]
     for group, inside in members.items():
         series = [
             average([i for i in snap.layers if i.name in inside])
-            for snap in run.snapshots
+            for snap in snapshots
         ]
         for row, moment in zip(rows, MOMENTS):
             curves = [
-                Curve(stat, run.times, [at[moment][stat] for at in series])
+                Curve(stat, times, [at[moment][stat] for at in series])
                 for stat in series[-1][moment]
             ]
             title = capital(field_title(group)) if moment == 'mean' else ''
             row.append(Panel(title, f'{names[moment]} ratios', curves))
         values = [finite(at[DIVERGENCE]) for at in series]
-        divergences.append(Curve(DIVERGENCE, run.times, values))
+        divergences.append(Curve(DIVERGENCE, times, values))
     top = axis_end(value for curve in divergences for value in curve.y)
     rows.append([Panel('', DIVERGENCE, [c], top) for c in divergences])
     return rows

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-BARS_WIDTH = 11.0  # of all bars together, once there are many
+BARS_WIDTH = 8.6  # of all bars together, once there are many
 MIN_PITCH = 0.115  # from bar to bar, so that labels can be read
 STAGE_GAP, PART_GAP = 0.12, 0.32
 HEADING_EM, LABEL_EM = 0.085, 0.065  # room for a character
@@ -36,6 +36,7 @@ class BarLayout:
         stages: the lower headings.
         width: the end of the axis.
         pitch: inches a bar.
+        places: what was laid out.
     """
 
     centers: list[float]
@@ -44,6 +45,7 @@ class BarLayout:
     stages: list[Heading]
     width: float
     pitch: float
+    places: list[Place]
 
     @property
     def inches(self) -> float:
@@ -97,4 +99,6 @@ def lay_out_bars(places: Sequence[Place], max_pitch: float = 0.3) -> BarLayout:
         x += PART_GAP / pitch
     labels = [label for _, _, label in places]
     width = x - PART_GAP / pitch
-    return BarLayout(centers, labels, parts, stages, width, pitch)
+    return BarLayout(
+        centers, labels, parts, stages, width, pitch, list(places)
+    )

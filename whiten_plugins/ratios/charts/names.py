@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...analysis.receptive_field import IMAGE, ROI
+from ..layers import LayerRatios
 from ..runs import Run, Snapshot
 
 DIVERGENCE = 'divergence'
@@ -61,6 +62,20 @@ def capital(text: str) -> str:
 def field_title(name: str) -> str:
     """Describe a range of receptive fields in words."""
     return f'whole {name}' if name in (IMAGE, ROI) else name
+
+
+def layer_facts(layer: LayerRatios) -> str:
+    """Tell the type of a layer and what the convolution before it sees."""
+    facts = [layer.type + ' (one set of ratios)' * layer.tied]
+    if layer.kernel:
+        facts.append('{}×{} convolution'.format(*layer.kernel))
+    if layer.shortcut:
+        facts.append('shortcut')
+    if isinstance(layer.receptive_field, int):
+        facts.append(f'sees {layer.receptive_field} pixels')
+    elif layer.receptive_field:
+        facts.append(f'sees the {field_title(layer.receptive_field)}')
+    return ' · '.join(facts)
 
 
 def shares_text(shares: dict[str, float]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from .layout import BarLayout
+from .layout import BarLayout, lay_out_bars
 
 
 def finite(value: float) -> float:
@@ -27,12 +27,14 @@ class Bar:
     Attributes:
         shares: height of each segment by statistic, from the bottom.
         hover: lines of text about it; the first one is its name.
+        layer: common name of the layer; empty for an average of layers.
         after_3x3: whether the layer follows a 3×3 convolution.
         shortcut: whether the layer stands in a shortcut.
     """
 
     shares: dict[str, float]
     hover: list[str]
+    layer: str = ''
     after_3x3: bool = False
     shortcut: bool = False
 
@@ -76,6 +78,16 @@ class BarChart:
     rows: list[BarRow]
     numbered: bool = False
 
+    def part(self, title: str) -> BarChart:
+        """Return the same chart with the bars of one part alone."""
+        places = self.layout.places
+        kept = [i for i, place in enumerate(places) if place[0] == title]
+        rows = [
+            replace(row, bars=[row.bars[i] for i in kept]) for row in self.rows
+        ]
+        layout = lay_out_bars([places[i] for i in kept])
+        return replace(self, layout=layout, rows=rows)
+
     @property
     def stats(self) -> list[str]:
         """The statistics in any of the rows."""
@@ -90,12 +102,16 @@ class Curve:
         stat: the statistic, or 'divergence'.
         x, y: the points.
         hover: name of each point; empty where x says enough.
+        layers: common name of the layer of each point, if it is one.
+        spread: half the length of a bar, or width of a band, at each point.
     """
 
     stat: str
     x: Sequence[float]
     y: Sequence[float]
     hover: list[str] = field(default_factory=list)
+    layers: list[str] = field(default_factory=list)
+    spread: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -107,12 +123,14 @@ class Panel:
         label: what the curves' values are.
         curves: the curves.
         top: end of the vertical axis.
+        own_scale: whether a script fills it, and writes where its axis ends.
     """
 
     title: str
     label: str
     curves: list[Curve]
     top: float = 1.0
+    own_scale: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,11 +141,13 @@ class CurveChart:
         rows: the panels; the panels of a row share their vertical axis.
         x_title: what x is.
         joined: whether points are joined to lines.
+        x_range: first and last x. Default: those of the curves.
     """
 
     rows: list[list[Panel]]
     x_title: str
     joined: bool = True
+    x_range: tuple[float, float] | None = None
 
     @property
     def stats(self) -> list[str]:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from plotly.offline import get_plotlyjs
+from markupsafe import Markup
 
 from ...analysis.layer_names import common_name
-from ...utils.page import base_style
-from ..charts import Figure, interactive
+from ...utils.page import fill_page
+from ..charts import BarChart, Figure
+from ..charts.drawing import draw, to_svg
+from ..charts.drawing.marks import Group
+from ..charts.drawing.svg import SLASHES, style_sheet
 from ..charts.names import letters, moment_names
 from ..layers import LayerRatios
 from ..palette import STYLES
 from ..runs import Run
 from ..summary import MOMENTS, average, changes, divergence, split_choices
+from .layers import areas, layer_axes, layer_data, run_data
 
 MAX_CHANGES = 20  # rows of a table of changes
-_PLOTLY_CONFIG = {'displayModeBar': False, 'responsive': True}
+_NEUTRAL = {'grid': 'line'}  # names of colours that the page has anyway
 
 
 def render(runs: Sequence[Run], figures: Sequence[Figure]) -> str:
@@ -28,49 +32,121 @@ def render(runs: Sequence[Run], figures: Sequence[Figure]) -> str:
         figures: the figures of these runs.
 
     Returns:
-        str: HTML that needs no other file; plotly.js is inside, once.
+        str: HTML that needs no other file.
     """
-    loader = PackageLoader(__package__, '')
-    environment = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     stats = dict.fromkeys(stat for run in runs for stat in run.stats)
-    plots = [_plot(figure) for figure in figures]
-    return environment.get_template('template.html').render(
-        style=base_style() + loader.get_source(environment, 'style.css')[0],
-        script=loader.get_source(environment, 'page.js')[0],
-        plotlyjs=get_plotlyjs(),
+    notes = _Notes(runs)
+    parts = _parts(figures)
+    plots = [_plot(figure, parts, notes) for figure in figures]
+    axes = [_axes(run, letter) for run, letter in zip(runs, letters(runs))]
+    return fill_page(
+        __package__,
+        sheet=Markup(style_sheet(_variable)),
+        light=Markup(_palette(dark=False)),
+        night=Markup(_palette(dark=True)),
+        slashes=Markup(SLASHES),
         runs=[_run(run, a) for run, a in zip(runs, letters(runs))],
         legend={stat: STYLES[stat] for stat in stats},
         moments=moment_names(runs),
-        parts=next(p['parts'] for p in plots if p['name'] == 'ratios'),
+        parts=parts if len(parts) > 1 else [],
         plots=plots,
+        axes=[item for item in axes if item],
         comparisons=_comparisons(runs),
         traced=any(
             layer.receptive_field for run in runs for layer in run.layers
         ),
+        data={
+            'notes': notes.texts,
+            'plots': {plot['name']: plot['areas'] for plot in plots},
+            'letters': letters(runs),
+            'moments': moment_names(runs),
+            'runs': run_data(runs),
+            'axes': [item and item['areas'] for item in axes],
+            'layers': list(layer_data(runs).values()),
+        },
     )
 
 
-def _plot(figure: Figure) -> dict:
-    drawn = interactive.draw(figure)
+class _Notes:
+    """The texts about bars and points, each written once.
+
+    Called with a group, it returns the attributes by which the script finds
+    text and layer again.
+    """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._numbers: dict[tuple[str, ...], int] = {}
+        self._layers = {key: i for i, key in enumerate(layer_data(runs))}
+
+    def __call__(self, group: Group) -> str:
+        number = self._numbers.setdefault(
+            tuple(group.hover), len(self._numbers)
+        )
+        found = f'data-note="{number}"'
+        if group.layer:
+            found += f' data-layer="{self._layers[group.layer]}"'
+        return found
+
+    @property
+    def texts(self) -> list[tuple[str, ...]]:
+        return list(self._numbers)
+
+
+def _variable(name: str) -> str:
+    return f'var(--{_NEUTRAL.get(name, name)})'
+
+
+def _palette(dark: bool) -> str:
+    """Give the colours of the statistics their values."""
+    rules = ''.join(
+        f'--{stat}:{style.dark if dark else style.color};'
+        f'--on-{stat}:{"black" if dark else style.ink};'
+        for stat, style in STYLES.items()
+    )
+    return f':root{{{rules}}}'
+
+
+def _parts(figures: Sequence[Figure]) -> list[str]:
+    """Name the parts of the network that bars of layers stand in."""
+    titles = (
+        part.title
+        for figure in figures
+        if _has_layers(figure) and isinstance(figure.chart, BarChart)
+        for part in figure.chart.layout.parts
+    )
+    return list(dict.fromkeys(titles))
+
+
+def _has_layers(figure: Figure) -> bool:
+    return isinstance(figure.chart, BarChart) and any(
+        bar and bar.layer for row in figure.chart.rows for bar in row.bars
+    )
+
+
+def _plot(figure: Figure, parts: Sequence[str], notes: _Notes) -> dict:
+    drawn = draw(figure)
+    views = {'': to_svg(drawn, figure.title, notes)}
+    if len(parts) > 1 and isinstance(figure.chart, BarChart):
+        for part in parts if _has_layers(figure) else ():
+            if any(place[0] == part for place in figure.chart.layout.places):
+                alone = replace(figure, chart=figure.chart.part(part))
+                views[part] = to_svg(draw(alone), figure.title, notes)
     return {
         'name': figure.name,
         'title': figure.title,
         'reading': figure.reading,
-        'width': drawn.layout.meta['width'],
-        'parts': list(drawn.layout.meta['parts']),
-        'html': drawn.to_html(
-            full_html=False,
-            include_plotlyjs=False,
-            div_id=f'plot-{figure.name}',
-            config=_PLOTLY_CONFIG,
-        ),
+        'views': {part: Markup(svg) for part, svg in views.items()},
+        'areas': areas(drawn),
     }
+
+
+def _axes(run: Run, letter: str) -> dict | None:
+    figure = layer_axes(run)
+    if figure is None:
+        return None
+    drawn = draw(figure)
+    svg = Markup(to_svg(drawn, figure.title))
+    return {'letter': letter, 'svg': svg, 'areas': areas(drawn)}
 
 
 def _run(run: Run, letter: str) -> dict:
