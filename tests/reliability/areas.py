@@ -11,4 +11,19 @@ of itself, and a lock file beside it (`flock`) lets one process compile. The
 system takes the lock from a process that ends in whatever way.
 """,
     ),
+    'writers': (
+        'Killed, full and read-only: what writes files',
+        """
+Every command writes its files under other names in a folder `.writing-…`
+beside their own, and moves them when all are complete. A kill leaves the old
+files or the new ones, each whole; between the moves of files that belong
+together, such as a folded checkpoint and its config, some may be new and some
+old. What is temporary then stays until the next run beside it, which knows by
+its lock that nobody uses it.
+
+The write points are found by interposing: a C library counts the calls that
+change what is on the disk (`faults.c`, `LD_PRELOAD`), and the fault is put at
+each in turn.
+""",
+    ),
 }

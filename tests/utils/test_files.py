@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from whiten_plugins.utils import files as module
-from whiten_plugins.utils.files import check_folder, check_free, write_files
+from whiten_plugins.utils.files import (
+    check_folder,
+    check_free,
+    staging_folder,
+    write_files,
+)
 
 
 def test_files_that_are_there_are_named(tmp_path):
@@ -147,9 +152,24 @@ def test_files_without_links_are_replaced_too(tmp_path, monkeypatch):
     def link(*args, **kwargs):
         raise OSError(errno.EPERM, 'no links')
 
+    def replace(source, target, move=os.replace):
+        assert Path(target).exists()  # also if it ended here
+        move(source, target)
+
     monkeypatch.setattr(module.os, 'link', link)
+    monkeypatch.setattr(module.os, 'replace', replace)
     file = tmp_path / 'a'
     file.write_text('old')
     write_files({file: partial(Path.write_text, data='new')})
     assert file.read_text() == 'new'
+    assert os.listdir(tmp_path) == ['a']
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    left = tmp_path / '.writing-left'
+    left.mkdir()
+    (left / 'half').touch()
+    with staging_folder(tmp_path, '.writing-') as used:
+        write_files({tmp_path / 'a': Path.touch})
+        assert sorted(os.listdir(tmp_path)) == [used.name, 'a']
     assert os.listdir(tmp_path) == ['a']

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import torch
 from torch import Tensor
@@ -16,23 +15,47 @@ from torch import Tensor
 from ..utils.files import write_files
 from .reading import module_metadata, with_metadata
 
-_FULL = 2**20
+
+class _Remembering:
+    """A file that remembers its first error.
+
+    torch's archive writer turns it into errors of its own, which name neither
+    file nor reason.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        return self._do(self._file.write, data)
+
+    def flush(self) -> None:
+        self._do(self._file.flush)
+
+    def _do(self, function: Callable, *arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except OSError as error:
+            self.error = self.error or error
+            raise
 
 
 def save_torch(content: object, path: Path) -> None:
     """Save an object as :func:`torch.save` does.
 
     Raises:
-        OSError: if it cannot be written, where torch's own error is that of
-            its archive writer and names neither file nor reason.
+        OSError: if it cannot be written.
     """
     try:
-        torch.save(content, path)
-    except RuntimeError as error:
-        if 'write' not in str(error):
-            raise
-        free = shutil.disk_usage(path.parent).free
-        code = errno.ENOSPC if free < _FULL else errno.EIO
+        with path.open('wb') as file:
+            remembering = _Remembering(file)
+            try:
+                torch.save(content, cast(BinaryIO, remembering))
+            except RuntimeError as error:
+                raise remembering.error or error from None
+    except OSError as error:
+        code = error.errno or errno.EIO
         raise OSError(code, os.strerror(code), str(path)) from error
 
 

@@ -1,6 +1,5 @@
 """Making a mini data set: the one way from arguments to a finished folder."""
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import NamedTuple
 
 from rich.progress import track
 
-from ..utils.files import check_folder, nearest_folder
+from ..utils.files import check_folder, nearest_folder, staging_folder
 from . import manifest
 from .coco import write_coco
 from .digits import CLASSES, digit_pictures, generate_scenes
@@ -136,8 +135,8 @@ def make_mini_dataset(
     # In the nearest folder there is, so that the rename stays on one disk
     # and a failure leaves not even an empty parent.
     nearest = nearest_folder(out.parent)
-    with tempfile.TemporaryDirectory(dir=nearest, prefix='.mini-') as staging:
-        root = Path(staging) / out.name
+    with staging_folder(nearest, '.mini-', out) as staging:
+        root = staging / out.name
         root.mkdir()
         for split, count in zip(SPLITS, (num_train, num_val)):
             pictures = track(

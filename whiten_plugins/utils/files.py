@@ -8,6 +8,10 @@ it. Between them they see to it that
 - files that belong together, also parts that a writer adds by itself, appear
   together or not at all, and with them the folder that they need;
 - what was replaced is back after a failure, and nothing temporary is left.
+
+A process that is killed cannot tidy up: what is temporary stays, the old
+files or the new ones stand whole, and whoever writes next to them removes it
+(:func:`staging_folder`).
 """
 
 from __future__ import annotations
@@ -16,9 +20,11 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+from .lock import if_free, locked
 
 _BLOCK = 4096
 _STAGING = '.writing-'
@@ -132,18 +138,17 @@ def write_files(
     """
     folder = next(iter(writers)).parent
     nearest = nearest_folder(folder)
-    try:
-        staging = tempfile.TemporaryDirectory(prefix=_STAGING, dir=nearest)
-    except OSError as error:
-        raise _about(folder, error) from error
-    with staging as name:
-        made = Path(name, 'made')
-        made.mkdir()
+    with staging_folder(nearest, _STAGING, folder) as staging:
+        made = staging / 'made'
+        try:
+            made.mkdir()
+        except OSError as error:
+            raise _about(folder, error) from error
         for file, write in writers.items():
             try:
                 write(made / file.name)
             except OSError as error:
-                if not str(error.filename or name).startswith(name):
+                if not _is_about(error, staging):
                     raise  # about something that the writer reads
                 raise _about(file, error) from error
         names = [file.name for file in writers]
@@ -152,6 +157,51 @@ def write_files(
             _check_added([folder / name for name in added])
         _move(made, folder, [*added, *names])
     return [folder / name for name in (*added, *names)]
+
+
+@contextmanager
+def staging_folder(
+    folder: Path, prefix: str, named: Path | None = None
+) -> Iterator[Path]:
+    """Make a temporary folder, and remove those that killed processes left.
+
+    Whoever uses such a folder holds its lock, which the system takes from a
+    process that ends: what is not locked is nobody's.
+
+    Args:
+        folder: where to make it.
+        prefix: of its name; other folders of this prefix are removed if
+            nobody uses them.
+        named: what messages are about. Default: ``folder``.
+
+    Raises:
+        OSError: if the folder cannot be written, or cannot be tidied.
+    """
+    try:
+        with ExitStack() as stack:
+            # The next one must not find it before its own lock is held.
+            with locked(folder) as alone:
+                if alone:
+                    _sweep(folder, prefix)
+                made = tempfile.TemporaryDirectory(prefix=prefix, dir=folder)
+                stack.enter_context(if_free(Path(made.name)))
+            yield Path(stack.enter_context(made))
+    except OSError as error:
+        if error.filename == str(folder) or _is_about(error, folder / prefix):
+            raise _about(named or folder, error) from error
+        raise
+
+
+def _sweep(folder: Path, prefix: str) -> None:
+    for left in folder.glob(f'{prefix}*'):
+        with suppress(OSError), if_free(left) as free:
+            if free:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_about(error: OSError, start: Path) -> bool:
+    """Return whether an error is about a path that starts so, or says none."""
+    return str(error.filename or start).startswith(str(start))
 
 
 def _check_added(files: Sequence[Path]) -> None:
@@ -166,12 +216,12 @@ def _check_added(files: Sequence[Path]) -> None:
 def _move(made: Path, folder: Path, names: Sequence[str]) -> None:
     """Move files into a folder, all or none."""
     replaced = made.with_name('replaced')
-    replaced.mkdir()
     new_folders = [
         path for path in (folder, *folder.parents) if not path.exists()
     ]
     done: list[Path] = []
     try:
+        replaced.mkdir()
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
             target = folder / name
@@ -198,7 +248,7 @@ def _keep(file: Path, name: Path) -> None:
     try:
         os.link(file, name, follow_symlinks=False)
     except OSError:  # a file system without links
-        os.replace(file, name)
+        shutil.copy2(file, name, follow_symlinks=False)
 
 
 def _about(path: Path, error: OSError) -> OSError:

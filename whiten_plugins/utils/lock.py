@@ -27,7 +27,7 @@ def locked(file: Path) -> Iterator[bool]:
     be right then too, if only twice.
 
     Args:
-        file: is made if it is missing, and stays.
+        file: is made if it is missing, and stays; or a folder that is there.
 
     Yields:
         Whether the lock is held; False where the body runs without.
@@ -37,22 +37,43 @@ def locked(file: Path) -> Iterator[bool]:
     """
     # Not inherited by what the body executes, such as a compiler, which may
     # live longer than this process.
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = _open(file)
     try:
-        yield _acquire(descriptor)
+        yield _acquire(descriptor, PATIENCE)
     finally:
         os.close(descriptor)
 
 
-def _acquire(descriptor: int) -> bool:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
+@contextmanager
+def if_free(folder: Path) -> Iterator[bool]:
+    """Hold the lock of a folder if nobody else does, without waiting.
+
+    Yields:
+        Whether the lock is held.
+
+    Raises:
+        OSError: if the folder cannot be opened.
+    """
+    descriptor = _open(folder)
+    try:
+        yield _acquire(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    return os.open(path, flags | os.O_CLOEXEC, 0o666)
+
+
+def _acquire(descriptor: int, patience: float) -> bool:
+    end = time.monotonic() + patience
+    while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno not in _BUSY:
+            if error.errno not in _BUSY or time.monotonic() >= end:
                 return False
             time.sleep(_INTERVAL)
         else:
             return True
-    return False

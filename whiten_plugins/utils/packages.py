@@ -12,12 +12,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from .files import check_folder
+from .files import check_folder, staging_folder
 
 _TIMEOUT = 900  # seconds, for 100 MB
 
@@ -65,9 +64,9 @@ def fetch(package: Package) -> Path:
         return file
     check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix='.fetch-', dir=folder) as made:
-        _download(package, made, file)
-        fetched = Path(made, package.file)
+    with staging_folder(folder, '.fetch-') as made:
+        _download(package, str(made), file)
+        fetched = made / package.file
         found = _sha256(fetched) if fetched.is_file() else 'none'
         if found != package.sha256:
             raise FetchError(
