@@ -1,4 +1,4 @@
-"""Trains the cells of a study and draws its page from the results."""
+"""Runs the cells of a study and draws its tables from the results."""
 
 import argparse
 import os
@@ -6,17 +6,23 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+# A core a run: set before torch is imported.
+os.environ['OMP_NUM_THREADS'] = '1'
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 from rich.console import Console
 
 from benchmarks.studies import STUDIES, run_study
-from benchmarks.studies.page import draw_page
+from benchmarks.studies.figures import draw_figures
+from benchmarks.studies.page import write_pages
 from benchmarks.studies.run import StudyError
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('name', choices=STUDIES, help='which study')
+    parser.add_argument(
+        'name', choices=STUDIES, nargs='*', help='which studies'
+    )
     parser.add_argument(
         '--work-dir',
         type=Path,
@@ -27,24 +33,28 @@ def main() -> None:
         '--workers',
         type=int,
         default=os.cpu_count() or 1,
-        help='trainings at a time, a core each (default: %(default)s)',
+        help='runs at a time, a core each (default: %(default)s)',
     )
     parser.add_argument(
         '--page',
         action='store_true',
-        help='train nothing, draw the page from the results that there are',
+        help='run nothing, draw the pages from the results that there are',
     )
     args = parser.parse_args()
     if args.workers < 1:
         parser.error(f'--workers must be at least 1, got {args.workers}')
-    study, console = STUDIES[args.name], Console()
+    if not args.page and not args.name:
+        parser.error(f'name a study: {", ".join(STUDIES)}')
+    console = Console()
     try:
-        if not args.page:
-            run_study(args.name, study, args.work_dir, args.workers, console)
-    except (StudyError, OSError) as error:
+        for name in () if args.page else args.name:
+            run_study(
+                name, STUDIES[name], args.work_dir, args.workers, console
+            )
+    except (StudyError, OSError, ValueError) as error:
         parser.exit(2, f'{parser.prog}: error: {error}\n')
-    finally:
-        print(draw_page(args.name, study))
+    for file in (*draw_figures(STUDIES), *write_pages(STUDIES)):
+        print(file)
 
 
 if __name__ == '__main__':

@@ -2,105 +2,99 @@
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import chain
 
 from benchmarks.studies.study import Cell, Study
+from benchmarks.studies.trainings import (
+    DATA,
+    DETECTOR,
+    FROZEN,
+    IMAGES,
+    METRICS,
+    NORMS,
+    PRETRAINING,
+    SEGMENTOR,
+    SN_WITHOUT_BN,
+    fine_tuning,
+    pretrained,
+    schedule,
+    training,
+)
 
-_DETECTOR = 'mini/mask-rcnn_r18_fpn_sw-all_1xb4-400i_mini-coco.py'
-_SEGMENTOR = 'mini/pspnet_r18-d8_sw_1xb16-1000i_mini-ade20k.py'
-
-# Every norm of the network; the networks have layers of 64 to 512 channels.
-NORMS: dict[str, dict[str, Any]] = {
-    'BN': dict(type='BN'),
-    'GN': dict(type='GN', num_groups=32),
-    'SN': dict(type='SN'),
-    "SN ('in', 'ln')": dict(type='SN', stats=('in', 'ln')),
-    'SW': dict(type='SW'),
-    'GW': dict(type='GW'),
-}
-
-
-def _norm(norm_cfg: dict[str, Any]) -> dict[str, Any]:
-    return {f'norm_cfg.{key}': value for key, value in norm_cfg.items()}
-
-
-def _schedule(images: int, batch_size: int) -> dict[str, Any]:
-    """Return a schedule that shows the same images at every batch size.
-
-    AdamW's learning rate is proportional to the root of the batch size.
-    """
-    iterations = images // batch_size
-    return {
-        'train_dataloader.batch_size': batch_size,
-        'train_cfg.max_iters': iterations,
-        'train_cfg.val_interval': iterations,
-        'param_scheduler.0.end': max(1, iterations // 8),
-        'param_scheduler.1.begin': max(1, iterations // 8),
-        'param_scheduler.1.end': iterations,
-        'default_hooks.checkpoint.interval': iterations,
-        # Residual branches start at gamma 1: at 0 their ratios get no
-        # gradient.
-        'model.backbone.zero_init_residual': False,
-    }
+SN_ROW, FROZEN_ROW = 'SN of in, ln', 'BN, frozen'
+# The extremes first: an interrupted study has them.
+_BATCHES = (1, 8, 2, 4)
 
 
-def _small_batches() -> tuple[Cell, ...]:
-    return tuple(
-        Cell(
-            norm,
-            str(batch_size),
-            {
-                **_norm(norm_cfg),
-                **_schedule(1600, batch_size),
-                'optim_wrapper.optimizer.lr': 5e-4 * batch_size**0.5,
-            },
+def _from_scratch(batch_size: int) -> list[Cell]:
+    config, column = SEGMENTOR, str(batch_size)
+    cells = [
+        training(
+            config, row, column, {**options, **schedule(config, batch_size)}
         )
-        for norm, norm_cfg in NORMS.items()
-        for batch_size in (1, 2, 4, 8)
+        for row, options in NORMS.items()
+    ]
+    if batch_size == 1:
+        rest = schedule(config, 1)
+        cells.append(
+            training(config, SN_ROW, column, {**SN_WITHOUT_BN, **rest})
+        )
+    # Half of the images before, at 8 a batch, and half with the BN frozen.
+    half = schedule(config, batch_size, PRETRAINING[config])
+    start = pretrained(config, 'BN', NORMS['BN'])
+    cells.append(
+        training(config, FROZEN_ROW, column, {**FROZEN, **half}, start)
     )
+    return cells
 
 
-def _newton_iterations() -> tuple[Cell, ...]:
-    return tuple(
-        Cell('SW', f'T={T}', {**_norm(dict(type='SW', T=T))})
-        for T in (1, 3, 5, 7, 9)
-    )
-
-
-def _group_sizes() -> tuple[Cell, ...]:
-    return tuple(
-        Cell('SW', str(size), {**_norm(dict(type='SW', num_pergroup=size))})
-        for size in (1, 4, 8, 16, 32)
-    )
+def _fine_tuned(batch_size: int) -> list[Cell]:
+    rows = {**NORMS, SN_ROW: SN_WITHOUT_BN} if batch_size == 1 else NORMS
+    cells = [
+        fine_tuning(
+            DETECTOR,
+            row,
+            batch_size,
+            options,
+            pretrained(DETECTOR, row, options),
+        )
+        for row, options in rows.items()
+    ]
+    start = pretrained(DETECTOR, 'BN', NORMS['BN'])
+    cells.append(fine_tuning(DETECTOR, FROZEN_ROW, batch_size, FROZEN, start))
+    return cells
 
 
 STUDIES = {
-    'small-batches': Study(
-        'Small batches',
-        'Who fails at one and two images a batch, and who holds? (SN Fig. 3 '
-        'and Table 2, GW Fig. A2)',
-        _DETECTOR,
-        'coco',
-        'images a batch',
-        ('coco/bbox_mAP', 'coco/segm_mAP'),
-        _small_batches(),
+    'small-batches-detection': Study(
+        title='Small batches: detection',
+        question='Who fails at one and two images a batch, and who holds? '
+        '(SN Fig. 3 and Table 2, GW Fig. A2)',
+        setting='Mask R-CNN (ResNet-18 of a quarter of the width, two FPN '
+        'levels) on crops of 128 pixels of HeLa nuclei: from scratch on '
+        f'{PRETRAINING[DETECTOR]} images at 8 a batch, then fine-tuned on '
+        f'{IMAGES[DETECTOR]} at the batch size of the column. Every norm is '
+        'of the one type, frozen BN and placed norms stand in the backbone; '
+        'AP on 40 images.',
+        columns='images a batch',
+        metrics=METRICS[DETECTOR],
+        cells=tuple(chain.from_iterable(map(_fine_tuned, _BATCHES))),
+        data=DATA[DETECTOR],
+        figure=True,
     ),
-    'newton-iterations': Study(
-        'Newton iterations',
-        'Do few and many iterations both hurt? (ItN supplement, Fig. 1)',
-        _SEGMENTOR,
-        'ade20k',
-        'iterations',
-        ('mIoU',),
-        _newton_iterations(),
-    ),
-    'group-sizes': Study(
-        'Channels whitened together',
-        'How large should a group of SW be? (SW section 4)',
-        _SEGMENTOR,
-        'ade20k',
-        'num_pergroup',
-        ('mIoU',),
-        _group_sizes(),
+    'small-batches-segmentation': Study(
+        title='Small batches: segmentation',
+        question='Who fails at one and two images a batch, and who holds? '
+        '(SN Fig. 3 and Table 2, GW Fig. A2)',
+        setting='FCN (ResNet-18 of a quarter of the width, stride 8) from '
+        'scratch on crops of 64 pixels of the Earth from space, 8 classes of '
+        f'land cover: {IMAGES[SEGMENTOR]} images at every batch size. Frozen '
+        'BN: half of them at 8 a batch before, half with the BN of the '
+        'backbone frozen. mIoU on 100 images.',
+        columns='images a batch',
+        metrics=METRICS[SEGMENTOR],
+        cells=tuple(chain.from_iterable(map(_from_scratch, _BATCHES))),
+        data=DATA[SEGMENTOR],
+        figure=True,
     ),
 }

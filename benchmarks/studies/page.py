@@ -1,65 +1,96 @@
-"""Draw the pages of studies from their results."""
+"""Fill the pages of the documentation from the results of studies.
+
+A page marks what is drawn, by the name of a study and what of it::
+
+    <!-- study small-batches-detection -->
+    <!-- end -->
+
+Everything between the marks is replaced.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
 
-from benchmarks.studies.study import (
-    ROOT,
-    Study,
-    read_results,
-    summarize,
+from benchmarks.studies.study import ROOT, Metric, Study, read_results
+
+PAGES = (ROOT / 'docs' / 'evidence.md', ROOT / 'README.md')
+_MARKED = re.compile(
+    r'(<!-- (study|table) ([\w-]+)(?: (\S+))? -->\n).*?(<!-- end -->)',
+    re.DOTALL,
 )
 
-PAGES = ROOT / 'docs' / 'studies'
 
+def fill(text: str, studies: Mapping[str, Study]) -> str:
+    """Return a page with everything that it marks drawn anew.
 
-def draw_page(name: str, study: Study) -> Path:
-    """Write ``docs/studies/NAME.md`` from the results that there are."""
-    results = {
-        cell.name: read_results(name, study, cell) for cell in study.cells
-    }
-    page = PAGES / f'{name}.md'
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(render(name, study, results))
-    return page
+    Args:
+        text: of the page.
+        studies: all, by name.
+    """
+
+    def drawn(match: re.Match[str]) -> str:
+        opening, kind, name, key, end = match.groups()
+        study = studies[name]
+        results = read_results(name, study)
+        if kind == 'study':
+            body = render(name, study, results)
+        else:
+            (metric,) = (m for m in study.metrics if m.key == key)
+            body = table(study, results, metric)
+        return f'{opening}{body}{end}'
+
+    return _MARKED.sub(drawn, text)
 
 
 def render(name: str, study: Study, results: dict[str, list[dict]]) -> str:
-    """Return the text of a study's page."""
+    """Return what a page says of a study."""
     done = [result for found in results.values() for result in found]
-    seeds = sorted({result['seed'] for result in done})
-    machines = sorted({result['machine']['chip'] for result in done})
-    dates = sorted({result['machine']['date'] for result in done})
-    torch = sorted({result['machine']['torch'] for result in done})
-    hours = sum(result['seconds'] for result in done) / 3600
-    total = len(study.cells) * len(study.seeds)
-    parts = [
-        f'# {study.title}\n',
-        f'{study.question}\n',
-        f'Config `{study.config}`; mean ± standard deviation over seeds '
-        f'{", ".join(map(str, seeds))}; {len(done)} of {total} trainings, '
-        f'{hours:.1f} core hours; {", ".join(machines)}; torch '
-        f'{", ".join(torch)}; {dates[0]} to {dates[-1]}.\n'
-        if done
-        else 'Not trained yet.\n',
-        f'```bash\npython tools/study.py {name}\n```\n',
-    ]
+    parts = [f'{study.question}\n', f'{study.setting}\n']
+    parts.append(f'```bash\npython tools/study.py {name}\n```\n')
+    if not done:
+        return '\n'.join([*parts, 'Not run yet.\n'])
+    parts.append(f'{_about(study, done)}\n')
     for metric in study.metrics:
-        parts += [f'## {metric}\n', _table(study, results, metric)]
+        parts.append(table(study, results, metric, metric.title))
     return '\n'.join(parts)
 
 
-def _table(study: Study, results: dict[str, list[dict]], metric: str) -> str:
+def _about(study: Study, done: Sequence[dict]) -> str:
+    seeds = sorted({result['seed'] for result in done})
+    machines = sorted({result['machine']['chip'] for result in done})
+    torch = sorted({result['machine']['torch'] for result in done})
+    dates = sorted({result['machine']['date'] for result in done})
+    minutes = sum(result['cpu seconds'] for result in done) / 60
+    total = len(study.cells) * len(study.seeds)
+    count = f'{total}' if len(done) == total else f'{len(done)} of {total}'
+    when = ' to '.join(dict.fromkeys((dates[0], dates[-1])))
+    return (
+        f'Mean ± standard deviation over seeds '
+        f'{", ".join(map(str, seeds))}; {count} runs, {minutes:.0f} core '
+        f'minutes; {", ".join(machines)}, torch {", ".join(torch)}, {when}.'
+    )
+
+
+def table(
+    study: Study,
+    results: dict[str, list[dict]],
+    metric: Metric,
+    corner: str = '',
+) -> str:
+    """Return the table of one figure: a row a norm, say."""
     cells = {
         (cell.row, cell.column): results[cell.name] for cell in study.cells
     }
     columns = list(dict.fromkeys(cell.column for cell in study.cells))
     rows = list(dict.fromkeys(cell.row for cell in study.cells))
-    lines = [
-        f'| {study.columns} | {" | ".join(columns)} |',
-        '|---' * (len(columns) + 1) + '|',
-    ]
+    head = f'{corner}, {study.columns}' if corner else study.columns
+    lines = [f'| {head} | {" | ".join(columns)} |']
+    lines.append('|---' * (len(columns) + 1) + '|')
     for row in rows:
         shown = [
             summarize(cells.get((row, column), []), metric)
@@ -67,3 +98,36 @@ def _table(study: Study, results: dict[str, list[dict]], metric: str) -> str:
         ]
         lines.append(f'| {row} | {" | ".join(shown)} |')
     return '\n'.join(lines) + '\n'
+
+
+def values(
+    results: Sequence[Mapping[str, Any]], metric: Metric
+) -> list[float]:
+    """Return a figure of every seed that has it."""
+    return [
+        result['metrics'][metric.key] * metric.scale
+        for result in results
+        if metric.key in result['metrics']
+    ]
+
+
+def summarize(results: Sequence[Mapping[str, Any]], metric: Metric) -> str:
+    """Return the mean and the standard deviation over seeds as text."""
+    found = values(results, metric)
+    if not found:
+        return '–'
+    digits = metric.digits
+    spread = f' ± {stdev(found):.{digits}f}' if len(found) > 1 else ''
+    return f'{mean(found):.{digits}f}{spread}'
+
+
+def write_pages(studies: Mapping[str, Study]) -> list[Path]:
+    """Fill the pages in place, and return those that changed."""
+    changed = []
+    for page in PAGES:
+        before = page.read_text()
+        after = fill(before, studies)
+        if after != before:
+            page.write_text(after)
+            changed.append(page)
+    return changed

@@ -1,29 +1,42 @@
-"""Train the cells of a study, as many at a time as there are cores."""
+"""Run the cells of a study, as many at a time as there are cores.
+
+Every run is a process of its own, forked from one that has the toolkits
+imported already: importing them takes longer than some of the trainings.
+"""
 
 from __future__ import annotations
 
 import json
-import os
+import multiprocessing
 import shlex
-import subprocess
-import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import torch
+from mmengine.config import config
 from rich.console import Console
 
+from benchmarks.studies.execution import (
+    averages_of,
+    checkpoint_of,
+    commands_of,
+    execute,
+    folder_of,
+    metrics_of,
+)
 from benchmarks.studies.study import ROOT, Cell, Study, result_file
-from whiten_plugins.ratios import read_run
-from whiten_plugins.ratios.summary import averages_by_part
+from whiten_plugins.config import load_config
+from whiten_plugins.demo_data import make_mini_dataset
 from whiten_plugins.utils.files import write_files
 from whiten_plugins.utils.machine import describe_machine
 
+DATA = ROOT / 'data' / 'studies'
+
 
 class StudyError(RuntimeError):
-    """A training of a study that did not end well."""
+    """A run of a study that did not end well."""
 
 
 def run_study(
@@ -33,20 +46,20 @@ def run_study(
     workers: int,
     console: Console,
 ) -> None:
-    """Train what has no result yet; one core a training.
+    """Run what has no result yet; one core a run.
 
-    Interrupted, the same call goes on: a finished training has its result
-    file, an unfinished one resumes from its last checkpoint.
+    Interrupted, the same call goes on: a finished run has its result file,
+    an unfinished training resumes from its last checkpoint.
 
     Args:
         name: of the study.
         study: its cells and seeds.
-        work_dir: folder for the trainings; the data sets lie in ``data/``.
-        workers: trainings at a time.
+        work_dir: folder for the trainings.
+        workers: runs at a time, unless the study's must be alone.
         console: where to say what is done.
 
     Raises:
-        StudyError: if a training failed; the others are finished first.
+        StudyError: if a run failed; the others are finished first.
     """
     due = [
         (cell, seed)
@@ -54,100 +67,117 @@ def run_study(
         if not result_file(name, cell, seed).exists()
     ]
     total = len(study.cells) * len(study.seeds)
-    console.print(f'{name}: {total - len(due)} of {total} trainings are there')
-
-    def train(run: tuple[Cell, int]) -> str | None:
-        cell, seed = run
-        folder = work_dir / name / f'{cell.name}--seed{seed}'
-        start = time.monotonic()
-        command = _command(study, cell, seed, folder)
-        status = _execute(command, folder)
-        if status:
-            return f'{folder}/output.txt: exit status {status}'
-        result = _result(cell, seed, folder, command)
-        result['seconds'] = round(time.monotonic() - start, 1)
-        text = json.dumps(result, indent=1) + '\n'
-        file = result_file(name, cell, seed)
-        write_files({file: lambda path: path.write_text(text)})
-        console.print(f'{cell.row}, {cell.column}, seed {seed}: done')
-        return None
-
-    with ThreadPoolExecutor(workers) as pool:
-        failures = [failure for failure in pool.map(train, due) if failure]
+    console.print(f'{name}: {total - len(due)} of {total} runs are there')
+    if due:
+        for folder, arguments in study.data.items():
+            make_mini_dataset(DATA / folder, **arguments, progress=True)
+    _prepare(study)
+    folder, failures = work_dir / name, []
+    due = [*_lacking_starts(due, folder), *due]
+    workers = 1 if study.alone else workers
+    # A cell waits for the one that it starts from.
+    for ready in _in_waves(due):
+        jobs = [(name, cell, seed, folder) for cell, seed in ready]
+        for (cell, seed), failure in zip(ready, _results(jobs, workers)):
+            console.print(
+                f'{cell.row}, {cell.column}, seed {seed}: {failure or "done"}'
+            )
+            if failure:
+                failures.append(failure)
     if failures:
         raise StudyError('; '.join(failures))
 
 
-def _command(study: Study, cell: Cell, seed: int, folder: Path) -> list[str]:
-    options = {
-        **cell.options,
-        'randomness.seed': seed,
-        'train_dataloader.num_workers': 0,
-        'train_dataloader.persistent_workers': False,
-        'val_dataloader.num_workers': 0,
-        'val_dataloader.persistent_workers': False,
-    }
-    return [
-        'tools/train.py',
-        f'configs/{study.config}',
-        '--work-dir',
-        str(folder),
-        '--resume',
-        '--cfg-options',
-        *(f'{key}={_text(value)}' for key, value in options.items()),
+def _lacking_starts(
+    due: list[tuple[Cell, int]], folder: Path
+) -> list[tuple[Cell, int]]:
+    """Return the trainings whose networks are to be started from."""
+    starts = dict.fromkeys(
+        (cell.start.cell, seed) for cell, seed in due if cell.start
+    )
+    lacking = [
+        (cell, seed)
+        for cell, seed in starts
+        if (cell, seed) not in due
+        and not checkpoint_of(cell, seed, folder).exists()
     ]
+    return [*_lacking_starts(lacking, folder), *lacking] if lacking else []
 
 
-def _text(value: Any) -> str:
-    """Return a value as ``--cfg-options`` reads it."""
-    if isinstance(value, tuple):
-        return f'({",".join(map(str, value))})'
-    return str(value)
+def _in_waves(
+    due: list[tuple[Cell, int]],
+) -> Iterator[list[tuple[Cell, int]]]:
+    """Yield the runs that can be made at once, seed by seed."""
+    while due:
+        missing = {(cell.name, seed) for cell, seed in due}
+        ready = [
+            (cell, seed)
+            for cell, seed in due
+            if cell.start is None
+            or (cell.start.cell.name, seed) not in missing
+        ]
+        first = min(seed for _, seed in ready)
+        wave = [run for run in ready if run[1] == first]
+        yield wave
+        due = [run for run in due if run not in wave]
 
 
-def _execute(command: list[str], folder: Path) -> int:
-    folder.mkdir(parents=True, exist_ok=True)
-    environment = {
-        **os.environ,
-        'OMP_NUM_THREADS': '1',
-        'OMP_WAIT_POLICY': 'PASSIVE',
-    }
-    with (folder / 'output.txt').open('a') as output:
-        return subprocess.run(
-            [sys.executable, *command],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        ).returncode
+def _results(jobs: list[tuple], workers: int) -> Iterator[str | None]:
+    context = multiprocessing.get_context('fork')
+    with context.Pool(workers, maxtasksperchild=1) as pool:
+        yield from pool.imap(_run_one, jobs, chunksize=1)
 
 
-def _result(cell: Cell, seed: int, folder: Path, command: list[str]) -> dict:
-    return {
+def _prepare(study: Study) -> None:
+    """Do once what every training would do, without starting any thread."""
+    for module in (
+        'torchvision.models',
+        'mmdet.apis',
+        'mmseg.apis',
+        'whiten_plugins.runner',
+    ):
+        with suppress(ImportError):
+            __import__(module)
+    # mmengine lays out a config for people in half a second, four times.
+    config.FormatCode = lambda text, **_: (text, False)
+    for path in dict.fromkeys(cell.config for cell in study.cells):
+        if path:
+            load_config(ROOT / path)
+
+
+def _run_one(job: tuple[str, Cell, int, Path]) -> str | None:
+    """Make one run and write its result.
+
+    Returns:
+        What failed, if anything.
+    """
+    name, cell, seed, folder = job
+    torch.set_num_threads(1)
+    start, cpu = time.monotonic(), time.process_time()
+    commands: list[list[str]] = []
+    if cell.measure is not None:
+        metrics, ratios = cell.measure(seed), {}
+    else:
+        place = folder_of(cell, seed, folder)
+        place.mkdir(parents=True, exist_ok=True)
+        commands = commands_of(cell, seed, folder)
+        for command in commands:
+            status = execute(command, place / 'output.txt')
+            if status:
+                return f'{place}/output.txt: exit status {status}'
+        metrics, ratios = metrics_of(place), averages_of(place)
+    result = {
         'row': cell.row,
         'column': cell.column,
         'seed': seed,
-        'metrics': _metrics(folder),
-        'ratios': _ratios(folder),
-        'command': shlex.join(['python', *command]),
+        'metrics': metrics,
+        'ratios': ratios,
+        'commands': [shlex.join(['whiten', *c]) for c in commands],
         'machine': describe_machine(torch.device('cpu')),
+        'seconds': round(time.monotonic() - start, 1),
+        'cpu seconds': round(time.process_time() - cpu, 1),
     }
-
-
-def _metrics(folder: Path) -> dict[str, float]:
-    """Return the last validation among the scalars mmengine logged."""
-    logs = sorted(folder.glob('*/vis_data/scalars.json'))
-    rows = [json.loads(line) for line in logs[-1].read_text().splitlines()]
-    validations = [row for row in rows if _is_validation(row)]
-    return {k: v for k, v in validations[-1].items() if k != 'step'}
-
-
-def _is_validation(row: dict) -> bool:
-    return any(key == 'mIoU' or key.startswith('coco/') for key in row)
-
-
-def _ratios(folder: Path) -> dict:
-    """Return the average ratios by part of the network, if any."""
-    if not list(folder.glob('ratio_history.jsonl')):
-        return {}
-    return averages_by_part(read_run(folder).layers)
+    text = json.dumps(result, indent=1) + '\n'
+    write: Callable[[Path], object] = lambda path: path.write_text(text)  # noqa: E731
+    write_files({result_file(name, cell, seed): write})
+    return None

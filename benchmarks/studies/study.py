@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / 'benchmarks' / 'results' / 'studies'
+
+
+@dataclass(frozen=True)
+class Start:
+    """The network that a training or a test starts from.
+
+    Args:
+        cell: whose network it is, of the same seed.
+        command: a ``whiten`` command that changes its checkpoint first; it
+            may name ``{config}``, ``{source}`` and ``{made}``.
+    """
+
+    cell: Cell
+    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -20,12 +33,22 @@ class Cell:
     Args:
         row: what the row varies, for example the norm.
         column: what the column varies, for example the batch size.
-        options: settings of the config that make this cell.
+        config: path of the config, below the checkout.
+        options: settings of the config that make this cell; ``{start}`` in
+            them is the checkpoint to start from.
+        start: where that checkpoint is from.
+        test_only: whether the checkpoint is only tested.
+        measure: a function of the seed to call in place of a training; it
+            returns the metrics.
     """
 
     row: str
     column: str
-    options: dict[str, Any] = field(default_factory=dict)
+    config: str = ''
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    start: Start | None = None
+    test_only: bool = False
+    measure: Callable[[int], dict[str, float]] | None = None
 
     @property
     def name(self) -> str:
@@ -35,28 +58,50 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Metric:
+    """A figure of a result, and how a table shows it."""
+
+    key: str
+    title: str
+    scale: float = 1.0
+    digits: int = 1
+
+
+AP = (
+    Metric('coco/bbox_mAP', 'box AP', 100),
+    Metric('coco/segm_mAP', 'mask AP', 100),
+)
+MIOU = (Metric('mIoU', 'mIoU'),)
+
+
+@dataclass(frozen=True)
 class Study:
-    """A table of trainings.
+    """A table of trainings or measurements.
 
     Args:
-        title: heading of its page.
+        title: its heading.
         question: the claim and the paper that makes it, one sentence.
-        config: path of the config, below ``configs/``.
-        data: ``--format`` of the mini data set that the config reads.
+        setting: what is trained on what, sentences.
         columns: what the columns vary, as a heading.
-        metrics: names of the metrics of validation to show.
+        metrics: figures to show, a table each.
         cells: rows and columns.
+        data: data sets that the configs read, by their folder below
+            ``data/studies``: arguments of ``make_mini_dataset``.
         seeds: seeds of every cell.
+        alone: whether its runs must not share the machine with one another.
+        figure: whether to draw the columns as an axis.
     """
 
     title: str
     question: str
-    config: str
-    data: str
+    setting: str
     columns: str
-    metrics: tuple[str, ...]
+    metrics: tuple[Metric, ...]
     cells: tuple[Cell, ...]
+    data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0, 1, 2)
+    alone: bool = False
+    figure: bool = False
 
     def runs(self) -> Iterator[tuple[Cell, int]]:
         """Yield every cell with the first seed, then the second, and so on.
@@ -69,20 +114,16 @@ class Study:
 
 
 def result_file(name: str, cell: Cell, seed: int) -> Path:
-    """Return where the result of one training lies."""
+    """Return where the result of one run lies."""
     return RESULTS / name / f'{cell.name}--seed{seed}.json'
 
 
-def read_results(name: str, study: Study, cell: Cell) -> list[dict]:
-    """Read the results of a cell, as many seeds as there are."""
-    files = [result_file(name, cell, seed) for seed in study.seeds]
-    return [json.loads(file.read_text()) for file in files if file.exists()]
-
-
-def summarize(results: list[dict], metric: str) -> str:
-    """Return the mean and the standard deviation over seeds as text."""
-    values = [r['metrics'][metric] for r in results if metric in r['metrics']]
-    if not values:
-        return '–'
-    spread = f' ± {stdev(values):.3f}' if len(values) > 1 else ''
-    return f'{mean(values):.3f}{spread}'
+def read_results(name: str, study: Study) -> dict[str, list[dict]]:
+    """Read the results of every cell, as many seeds as there are."""
+    found = {}
+    for cell in study.cells:
+        files = [result_file(name, cell, seed) for seed in study.seeds]
+        found[cell.name] = [
+            json.loads(file.read_text()) for file in files if file.exists()
+        ]
+    return found

@@ -6,6 +6,7 @@ scope to what they define, other than those of the toolkits: there are no
 registries of that name.
 """
 
+from functools import cache
 from pathlib import Path
 
 from mmengine.config import Config
@@ -39,9 +40,17 @@ def install() -> None:
     """Let mmengine's configs inherit from those of this package."""
     find_other = Config._get_cfg_path
 
+    # mmengine reads every metafile of a package, a second's work, to find one
+    # config of it.
+    @cache
+    def find_external(cfg_path: str) -> tuple[str, str | None]:
+        return find_other(cfg_path, '')
+
     def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
         if cfg_path.startswith(PREFIX):
             return str(find_config(cfg_path)), None
+        if '::' in cfg_path:
+            return find_external(cfg_path)
         return find_other(cfg_path, filename)
 
     Config._get_cfg_path = staticmethod(get_cfg_path)
