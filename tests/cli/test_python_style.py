@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from tests.cli.python_style import python_style
@@ -12,6 +13,7 @@ pytest.importorskip('mmseg')
 
 from mmseg.utils import register_all_modules
 
+from whiten_plugins.config.building import build_model
 from whiten_plugins.config.loading import load_config
 from whiten_plugins.demo_data import make_mini_dataset
 
@@ -35,15 +37,18 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp('python_style')
     data = folder / 'data'
     make_mini_dataset(data, 'ade20k', num_train=2, num_val=2, size=(64, 64))
-    cfg = load_config(next(ROOT.glob(BASE)))
-    cfg.merge_from_dict(SMALL)
-    stages = [16, 32, 64, 128]
-    cfg.model.decode_head.in_channels = stages[3]
-    cfg.model.auxiliary_head.in_channels = stages[2]
-    for loader in ('train', 'val', 'test'):
-        cfg[f'{loader}_dataloader'].dataset.data_root = f'{data}/'
     register_all_modules(init_default_scope=False)
-    (folder / 'net.py').write_text(python_style(cfg, 'mmseg'))
+    base = next(ROOT.glob(BASE))
+    for name, norm in (('net', 'SW'), ('folds', 'BW')):
+        options = {'norm_cfg': dict(type=norm, num_pergroup=8, _delete_=True)}
+        cfg = load_config(base, options)
+        cfg.merge_from_dict(SMALL)
+        cfg.model.decode_head.in_channels = 128
+        cfg.model.auxiliary_head.in_channels = 64
+        for loader in ('train', 'val', 'test'):
+            cfg[f'{loader}_dataloader'].dataset.data_root = f'{data}/'
+        (folder / f'{name}.py').write_text(python_style(cfg, 'mmseg'))
+        torch.save(build_model(cfg).state_dict(), folder / f'{name}.pth')
     ran = command(folder, 'train', 'net.py', '--work-dir', 'run', '--amp')
     assert ran.returncode == 0, ran.stderr
     return folder
@@ -69,7 +74,7 @@ def command(folder, *arguments):
         'ratios run/iter_2.pth --config net.py --out ratios',
         'calibrate net.py run/iter_2.pth --out calibrated.pth --num-images 2',
         'harden run/iter_2.pth --out hard.pth',
-        'fold net.py run/iter_2.pth --out folded.pth',
+        'fold folds.py folds.pth --out folded.pth',
         'onnx net.py run/iter_2.pth --out net.onnx --shape 64 64',
         'flops net.py --shape 64 64',
         'convert run/iter_2.pth converted.pth --config net.py',
@@ -89,7 +94,7 @@ def test_command_takes_a_config_in_the_pure_python_style(folder, arguments):
 def test_what_fold_writes_loads_again(folder):
     config = folder / 'folded.py'
     if not config.exists():
-        command(folder, *'fold net.py run/iter_2.pth --out folded.pth'.split())
+        command(folder, *'fold folds.py folds.pth --out folded.pth'.split())
     assert Config.fromfile(config).model
     ran = command(
         folder, 'test', 'folded.py', 'folded.pth', '--work-dir', 'refolded'
