@@ -300,26 +300,6 @@ def test_a_batch_norm_of_another_width_is_refused():
         norms.SW(16).load_state_dict(batch_norm().state_dict())
 
 
-# --------------------------------------------------------------- compilation
-@pytest.mark.skipif(
-    not hasattr(torch, 'compile'), reason='this torch does not compile'
-)
-@pytest.mark.parametrize('case', KINDS, ids=str)
-def test_compiled(case):
-    torch._dynamo.reset()
-    norm, expected = case.pair()
-    compiled = torch.compile(norm, backend='aot_eager')
-    for seed, training in enumerate((True, True, False)):
-        norm.train(training)
-        expected.train(training)
-        x, grad = random_input(X, seed), random_input(X, seed + 9)
-        actual = run(compiled, x, grad)
-        actual = {k.removeprefix('_orig_mod.'): v for k, v in actual.items()}
-        assert_same(actual, run(expected, x, grad), 1e-9)
-    for name, buffer in expected.named_buffers():
-        assert_close(norm.get_buffer(name), buffer, 1e-9)
-
-
 # ------------------------------------------------------ what follows the norm
 @pytest.mark.parametrize('training', [True, False])
 @pytest.mark.parametrize('case', KINDS, ids=str)

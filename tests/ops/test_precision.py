@@ -30,14 +30,14 @@ def tf32():
 def test_switches_are_off_inside_and_as_before_after(monkeypatch):
     monkeypatch.setenv('WHITEN_PLUGINS_BACKEND', 'torch')
     seen = []
-    mix = transform.mix
+    invert = transform.invert
 
     def looking(*args):
         matmul = getattr(torch.backends.mkldnn, 'matmul', None)
         seen.append(getattr(matmul, 'fp32_precision', 'ieee'))
-        return mix(*args)
+        return invert(*args)
 
-    monkeypatch.setattr(transform, 'mix', looking)
+    monkeypatch.setattr(transform, 'invert', looking)
     x = torch.randn(2, 32, 5, 5, requires_grad=True)
     SW(32)(x).sum().backward()
     assert seen == ['ieee', 'ieee']  # forward and backward

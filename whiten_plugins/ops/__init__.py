@@ -8,8 +8,9 @@ from .backends import backend_for, describe_backends
 from .backends.torch.mixture import importance_ratios
 from .backends.torch.statistics import merge_samples
 from .backends.torch.whitening import METHODS, whitening_matrix
+from .distributed import Sync
 from .evaluation import coefficients, running_coefficients
-from .normalize import Sync, whitening_norm
+from .normalize import whitening_norm
 from .spec import BATCH_STATS, SAMPLE_STATS, Moments, NormSpec, Running
 from .stage import Coefficients, Parameters, StageInputs
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from .spec import Moments
+
+
+class Sync(NamedTuple):
+    """Share batch statistics over ``group``, None for the default one."""
+
+    group: dist.ProcessGroup | None
 
 
 def world_size(group: dist.ProcessGroup | None) -> int:

@@ -31,6 +31,22 @@ class Parameters(NamedTuple):
     mean_logits: Tensor | None
     cov_logits: Tensor | None
 
+    @property
+    def affine(self) -> bool:
+        return self.weight is not None or self.bias is not None
+
+    @property
+    def ratio_groups(self) -> int:
+        logits = self.mean_logits
+        return 1 if logits is None or logits.dim() == 1 else len(logits)
+
+
+class ParameterShapes(NamedTuple):
+    """What a stage needs to know of the parameters."""
+
+    affine: bool
+    ratio_groups: int
+
 
 class StageInputs(NamedTuple):
     """What the stage reads, or the gradients of what it read.
@@ -87,19 +103,17 @@ class Stage:
         active: tuple[str, ...],
         samples: int,
         channels: int,
-        parameters: Parameters,
+        parameters: Parameters | ParameterShapes,
     ) -> Stage:
         """Build the stage of a norm with these parameters."""
         groups = 1 if spec.across_groups else channels // spec.num_rows
-        affine = parameters.weight is not None or parameters.bias is not None
-        logits = parameters.mean_logits
         return cls(
             spec,
             active,
             samples if spec.uses_samples else 1,
             groups,
-            channels // (groups * spec.num_rows) if affine else 1,
-            1 if logits is None or logits.dim() == 1 else len(logits),
+            channels // (groups * spec.num_rows) if parameters.affine else 1,
+            parameters.ratio_groups,
         )
 
     @property

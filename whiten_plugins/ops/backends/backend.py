@@ -3,7 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from ..plan import Plan
+    from ..spec import Running
+    from ..stage import Parameters
+
+
+class Fused(Protocol):
+    """Forward and backward of one norm on inputs of one shape.
+
+    Each is one call of the backend instead of one a step. It is made once
+    for many calls (:mod:`~whiten_plugins.ops.plan`), so that what follows
+    from the shape alone is found once.
+    """
+
+    @property
+    def reads_running(self) -> bool:
+        """Whether the running statistics stand for those of the batch."""
+
+    def serves(
+        self, x: Tensor, parameters: Parameters, running: Running | None
+    ) -> bool:
+        """Return whether these tensors can be read; else the steps are."""
+
+    def forward(
+        self,
+        x: Tensor,
+        parameters: Parameters,
+        running: Running | None,
+        momentum: float | None,
+        kept: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the output, and the moments that were taken from ``x``.
+
+        The latter in one float32 tensor: means (N, G, c) and covariances
+        (N, G, c, c) of the samples, where a statistic is theirs, then those
+        of the batch, in training.
+
+        Args:
+            x: the input.
+            parameters: what the norm learns.
+            running: read in evaluation, updated in training.
+            momentum: weight of the batch in them.
+            kept: receives the batch's covariance or whitening matrix.
+        """
+
+    def backward(
+        self,
+        grad: Tensor,
+        x: Tensor,
+        parameters: Parameters,
+        running: Running | None,
+        state: Tensor,
+        wants_input: bool,
+    ) -> tuple[Tensor | None, Parameters]:
+        """Return the gradients of the input, if wanted, and parameters."""
 
 
 class Backend(NamedTuple):
@@ -13,6 +72,8 @@ class Backend(NamedTuple):
     tensors between them.
 
     Arguments and results are those of the functions in :mod:`.torch`.
+    ``fuse``, where a backend has it, takes a plan and the shape of an input
+    and returns all steps as one :class:`Fused`, or None.
     """
 
     name: str
@@ -25,6 +86,7 @@ class Backend(NamedTuple):
     transform_backward: Callable
     moments_backward: Callable
     input_gradient: Callable
+    fuse: Callable[[Plan, torch.Size], Fused | None] | None = None
 
 
 class KernelError(RuntimeError):

@@ -8,6 +8,7 @@ another memory format or precision is PyTorch's.
 
 from ..backend import Backend
 from . import activations, statistics, transform
+from .fused import fuse
 
 BACKEND = Backend(
     name='native',
@@ -20,4 +21,5 @@ BACKEND = Backend(
     transform_backward=transform.transform_backward,
     moments_backward=statistics.moments_backward,
     input_gradient=activations.input_gradient,
+    fuse=fuse,
 )

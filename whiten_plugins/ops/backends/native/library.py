@@ -88,6 +88,7 @@ class StageStruct(ctypes.Structure):
         ('position', c_int64 * len(STATISTICS)),
         ('steps', c_int64),
         ('hard', c_int64),
+        ('given', c_int64),
         ('eps', c_double),
         ('sample', MomentsStruct),
         ('batch', MomentsStruct),
@@ -95,7 +96,22 @@ class StageStruct(ctypes.Structure):
     )
 
 
+class NormStruct(ctypes.Structure):
+    """What calls of one norm on inputs of one shape agree on."""
+
+    _fields_ = (
+        ('samples', c_int64),
+        ('channels', c_int64),
+        ('size', c_int64),
+        ('own', c_int64),
+        ('tracks', c_int64),
+        ('keeps_matrix', c_int64),
+        ('stage', StageStruct),
+    )
+
+
 _TYPES = {
+    'norm': POINTER(NormStruct),
     'address': c_void_p,
     'size': c_int64,
     'real': c_double,
@@ -108,6 +124,8 @@ _TYPES = {
     'parameters': POINTER(ParametersStruct),
 }
 _SIGNATURES = {
+    'normalize': f'norm {"address " * 9} real address address threads',
+    'normalize_backward': f'norm {"address " * 14} threads',
     'moments': 'view shape flag address address threads',
     'affine': 'view view view view shape threads',
     'affine_gradients': 'view view shape flag address address threads',

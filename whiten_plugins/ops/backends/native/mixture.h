@@ -26,6 +26,7 @@ struct Stage {
   Index ratio_groups, num_logits;
   Index position[kStatistics];  // among the logits; -1: not active
   Index steps, hard;
+  Index given;  // the batch's covariance is its whitening matrix already
   double eps;
   Moments sample, batch;
   Parameters parameters;

@@ -25,6 +25,11 @@ class Group {
         newton_(stage.rows, stage.steps),
         memory_(stage.rows > 1 ? newton_.memory_size() : 0) {}
 
+  void take(const Moments& given, Index group) {
+    std::copy_n(given.mean + group * mean.size(), mean.size(), mean.begin());
+    std::copy_n(given.cov + group * W.size(), W.size(), W.begin());
+  }
+
   void whiten(const Mixture& mixture, Index sample, Index group) {
     mixture.mean(sample, group, mean.data());
     mixture.cov(sample, group, S.data());
@@ -94,6 +99,16 @@ void fold_backward(const Stage& stage, Group& work, Index group, Index slot,
   }
 }
 
+void sum_samples(const std::vector<float>& parts, Index samples,
+                 float* total) {
+  const Index channels = parts.size() / samples;
+  for (Index c = 0; c < channels; ++c) {
+    double sum = 0;
+    for (Index n = 0; n < samples; ++n) sum += parts[n * channels + c];
+    total[c] = sum;
+  }
+}
+
 // Nanoseconds, with some matrix products a Newton step.
 double time_of(const Stage& stage, Index products) {
   const double square = stage.square();
@@ -117,7 +132,10 @@ void transform(const Stage* stage, float* A, float* b, float* W, int threads) {
     firstprivate(work)
   for (Index item = 0; item < items; ++item) {
     const Index group = item % stage->groups;
-    work.whiten(mixture, item / stage->groups, group);
+    if (stage->given)
+      work.take(stage->batch, group);
+    else
+      work.whiten(mixture, item / stage->groups, group);
     std::copy(work.W.begin(), work.W.end(), W + item * stage->square());
     for (Index slot = 0; slot < stage->slots; ++slot) {
       const Index entry = item * stage->slots + slot;
@@ -146,7 +164,10 @@ void transform_backward(const Stage* stage, const float* dA, const float* db,
     firstprivate(work)
   for (Index item = 0; item < items; ++item) {
     const Index sample = item / stage->groups, group = item % stage->groups;
-    work.whiten(mixture, sample, group);
+    if (stage->given)
+      work.take(stage->batch, group);
+    else
+      work.whiten(mixture, sample, group);
     std::fill(work.dW.begin(), work.dW.end(), 0.0f);
     for (Index slot = 0; slot < stage->slots; ++slot) {
       const Index entry = item * stage->slots + slot;
@@ -158,23 +179,19 @@ void transform_backward(const Stage* stage, const float* dA, const float* db,
                     d_weight.data() + sample * channels,
                     d_bias.data() + sample * channels);
     }
-    work.whiten_backward(d_sample->cov + item * stage->square());
+    if (!stage->given)
+      work.whiten_backward(d_sample->cov + item * stage->square());
   }
+  for (const auto& [total, parts] : {std::pair{gradients->weight, &d_weight},
+                                     std::pair{gradients->bias, &d_bias}})
+    if (total) sum_samples(*parts, stage->samples, total);
+  if (stage->given) return;
   if (d_batch->mean) {
     std::fill_n(d_batch->mean, stage->groups * stage->rows, 0.0f);
     std::fill_n(d_batch->cov, stage->groups * stage->square(), 0.0f);
   }
   MixtureBackward back(*stage, mixture, *d_sample, *d_batch);
   for (Index n = 0; n < stage->samples; ++n) back.sample(n);
-  for (const auto& [total, parts] : {std::pair{gradients->weight, &d_weight},
-                                     std::pair{gradients->bias, &d_bias}})
-    if (total)
-      for (Index c = 0; c < channels; ++c) {
-        double sum = 0;
-        for (Index n = 0; n < stage->samples; ++n)
-          sum += (*parts)[n * channels + c];
-        total[c] = sum;
-      }
   if (gradients->mean_logits) {
     logit_gradients(*stage, mixture.mean_ratios(), back.d_means(),
                     gradients->mean_logits);

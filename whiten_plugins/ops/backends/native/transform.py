@@ -47,7 +47,8 @@ def _contiguous(inputs: StageInputs) -> StageInputs:
     )
 
 
-def _struct(stage: Stage, inputs: StageInputs) -> StageStruct:
+def stage_struct(stage: Stage) -> StageStruct:
+    """Return the stage for the kernels, without tensors."""
     spec = stage.spec
     return StageStruct(
         samples=stage.samples,
@@ -60,10 +61,15 @@ def _struct(stage: Stage, inputs: StageInputs) -> StageStruct:
         steps=spec.T,
         hard=spec.hard,
         eps=spec.eps,
-        sample=MomentsStruct.at(inputs.sample),
-        batch=MomentsStruct.at(inputs.batch),
-        parameters=ParametersStruct.at(inputs.parameters),
     )
+
+
+def _struct(stage: Stage, inputs: StageInputs) -> StageStruct:
+    struct = stage_struct(stage)
+    struct.sample = MomentsStruct.at(inputs.sample)
+    struct.batch = MomentsStruct.at(inputs.batch)
+    struct.parameters = ParametersStruct.at(inputs.parameters)
+    return struct
 
 
 def transform(stage: Stage, inputs: StageInputs) -> Coefficients:

@@ -6,10 +6,6 @@ r"""Folding of weight and bias into the whitening map.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import cast
-
-import torch
 from torch import Tensor
 
 from ...layout import affine_channels
@@ -38,6 +34,51 @@ def fold(
     return Coefficients(A, b, W)
 
 
+def fold_backward(
+    mean: Tensor,
+    W: Tensor,
+    parameters: Parameters,
+    spec: NormSpec,
+    dA: Tensor,
+    db: Tensor,
+) -> tuple[Tensor, Moments, Parameters]:
+    """Return A once more, and the gradients of mean and W, weight and bias.
+
+    Args:
+        mean: as :func:`fold` got it, like those that follow.
+        W: see above.
+        parameters: see above.
+        spec: see above.
+        dA: gradient of A, (N or 1, E, c, c); summed to the shape of A.
+        db: gradient of b, (N or 1, E, c), likewise.
+    """
+    A, b, _ = fold(mean, W, parameters, spec)
+    dA, db = dA.sum_to_size(A.shape), db.sum_to_size(b.shape)
+    through_A = db.sum_to_size(A.shape[:-1])
+    d_mean = -(through_A.unsqueeze(-2) @ A).squeeze(-2)
+    dW = dA - through_A.unsqueeze(-1) * mean.unsqueeze(-2)
+    d_weight = d_bias = None
+    if parameters.weight is not None:
+        by_sample = (dW * W).sum(-1)
+        d_weight = _channels_gradient(by_sample, parameters.weight, spec)
+        weight = affine_channels(parameters.weight, spec).to(W.dtype)
+        dW = weight.unsqueeze(-1) * dW
+    if parameters.bias is not None:
+        d_bias = _channels_gradient(db, parameters.bias, spec)
+    moments = Moments(d_mean.sum_to_size(mean.shape), dW.sum_to_size(W.shape))
+    return A, moments, Parameters(d_weight, d_bias, None, None)
+
+
+def _channels_gradient(
+    gradient: Tensor, parameter: Tensor, spec: NormSpec
+) -> Tensor:
+    """Return the gradient of per-channel (C,) from (N, E, c)."""
+    summed = gradient.sum(0)
+    if spec.across_groups:
+        summed = summed.t()
+    return summed.flatten().to(parameter.dtype)
+
+
 def fold_running(stage: Stage, inputs: StageInputs) -> Coefficients:
     """Fold weight and bias into the running whitening matrix.
 
@@ -53,44 +94,8 @@ def fold_running_backward(
     stage: Stage, inputs: StageInputs, dA: Tensor, db: Tensor
 ) -> tuple[Tensor, StageInputs]:
     """Differentiate :func:`fold_running`, as ``transform_backward`` does."""
-    return differentiate(fold_running, stage, inputs, dA, db)
-
-
-def differentiate(
-    function: Callable[[Stage, StageInputs], Coefficients],
-    stage: Stage,
-    inputs: StageInputs,
-    dA: Tensor,
-    db: Tensor,
-) -> tuple[Tensor, StageInputs]:
-    """Run ``function`` once more; return A and gradients by autograd."""
-    sample, batch, parameters = inputs
-    flat = [*(sample or (None, None)), *(batch or (None, None)), *parameters]
-    leaves = [v if v is None else v.detach().requires_grad_() for v in flat]
-    with torch.enable_grad():
-        A, b, _ = function(stage, _nested(inputs, leaves))
-    present = [v for v in leaves if v is not None]
-    gradients = iter(
-        torch.autograd.grad(
-            (A, b),
-            present,
-            (dA.sum_to_size(A.shape), db.sum_to_size(b.shape)),
-            allow_unused=True,
-        )
+    assert inputs.batch is not None  # the running statistics
+    A, d_batch, d_parameters = fold_backward(
+        *inputs.batch, inputs.parameters, stage.spec, dA, db
     )
-    found = []
-    for leaf in leaves:
-        gradient = next(gradients) if leaf is not None else None
-        if leaf is not None and gradient is None:
-            gradient = torch.zeros_like(leaf)
-        found.append(gradient)
-    return A.detach(), _nested(inputs, found)
-
-
-def _nested(like: StageInputs, flat: list[Tensor | None]) -> StageInputs:
-    """Nest eight tensors as ``like`` does."""
-    return StageInputs(
-        Moments(*cast('list[Tensor]', flat[:2])) if like.sample else None,
-        Moments(*cast('list[Tensor]', flat[2:4])) if like.batch else None,
-        Parameters(*flat[4:]),
-    )
+    return A, StageInputs(None, d_batch, d_parameters)

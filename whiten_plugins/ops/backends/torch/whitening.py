@@ -12,6 +12,7 @@ method     W                                      source
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -89,71 +90,155 @@ def _finite_eigenvectors(S: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     return torch.where(finite[..., None], eigenvalues, torch.nan), D
 
 
-class _ZCA(Function):
-    r"""W = D L^(-1/2) D^T, with a gradient that needs no eigenvalue gaps.
+class Inverse(NamedTuple):
+    """Whitening matrices W of covariances, and what their gradient needs."""
+
+    W: Tensor
+    kept: tuple[Tensor, ...]
+
+
+def _newton(S: Tensor, spec: NormSpec) -> Inverse:
+    """As :func:`newton_schulz`, with every step kept."""
+    trace = diagonal(S).sum(-1)[..., None, None]
+    half_of_3 = 1.5 * torch.eye(S.shape[-1], dtype=S.dtype, device=S.device)
+    Y = S / trace
+    Z = R = half_of_3 - 0.5 * Y
+    steps = [Y, R]
+    for _ in range(spec.T - 1):
+        Y = Y @ R
+        R = half_of_3 - 0.5 * (Z @ Y)
+        steps += Y, R, Z
+        Z = R @ Z
+    return Inverse(Z * trace.rsqrt(), (trace, Z, *steps))
+
+
+def _newton_backward(inverse: Inverse, grad: Tensor, spec: NormSpec) -> Tensor:
+    """Return the gradient of S from that of W.
+
+    All steps are symmetric but for rounding, which would be multiplied if
+    they were taken for it.
+    """
+    trace, Z, Y_0, R_0, *steps = inverse.kept
+    scale = trace.rsqrt()
+    d_trace = -0.5 * scale * (grad * Z).sum((-1, -2), keepdim=True)
+    dZ, dY = scale * grad, torch.zeros_like(grad)
+    for k in range(len(steps) - 3, -1, -3):
+        Y, R, Z = (v.mT for v in steps[k : k + 3])
+        dR = torch.baddbmm(dZ @ Z, Y, dY)
+        dZ = torch.baddbmm(R @ dZ, dR, Y, alpha=-0.5)
+        dY = torch.baddbmm(dY @ R, Z, dR, alpha=-0.5)
+    dR = torch.baddbmm(dZ, Y_0.mT, dY)
+    dY = torch.baddbmm(dR, dY, R_0.mT, beta=-0.5)
+    d_trace = d_trace - (dY * Y_0).sum((-1, -2), keepdim=True)
+    eye = torch.eye(grad.shape[-1], dtype=grad.dtype, device=grad.device)
+    return (dY + d_trace * eye) / trace
+
+
+def _zca(S: Tensor, spec: NormSpec) -> Inverse:
+    """W = D L^(-1/2) D^T."""
+    eigenvalues, D = _finite_eigenvectors(S, spec.eps)
+    s = eigenvalues.sqrt()
+    return Inverse(((D / s.unsqueeze(-2)) @ D.mT).to(S.dtype), (s, D))
+
+
+def _zca_backward(inverse: Inverse, grad: Tensor, spec: NormSpec) -> Tensor:
+    r"""Differentiate zca without eigenvalue gaps.
 
     With :math:`K_{ij} = -1 / (s_i s_j (s_i + s_j))`, :math:`s = \sqrt l`,
     the divided differences of l^(-1/2): dS = D [K * (D^T dW D)] D^T. Unlike
     DBN eq. 5 it stays exact where eigenvalues are equal.
     """
-
-    @staticmethod
-    def forward(ctx, S: Tensor, eps: float) -> Tensor:
-        eigenvalues, D = _finite_eigenvectors(S, eps)
-        s = eigenvalues.sqrt()
-        ctx.save_for_backward(s, D)
-        return ((D / s.unsqueeze(-2)) @ D.mT).to(S.dtype)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
-        s, D = ctx.saved_tensors
-        rows, columns = s.unsqueeze(-1), s.unsqueeze(-2)
-        K = -1 / (rows * columns * (rows + columns))
-        inner = D.mT @ (grad + grad.mT).double() @ D
-        return (D @ (0.5 * K * inner) @ D.mT).to(grad.dtype), None
+    s, D = inverse.kept
+    rows, columns = s.unsqueeze(-1), s.unsqueeze(-2)
+    K = -1 / (rows * columns * (rows + columns))
+    inner = D.mT @ (grad + grad.mT).double() @ D
+    return (D @ (0.5 * K * inner) @ D.mT).to(grad.dtype)
 
 
-class _PCA(Function):
-    r"""W = L^(-1/2) D^T, differentiated through DBN eq. 5.
+def _pca(S: Tensor, spec: NormSpec) -> Inverse:
+    """W = L^(-1/2) D^T.
 
     Made unique as DBN section 3.1 does: eigenvalues in non-increasing order,
-    the first element of each eigenvector positive. The gradient divides by
-    the gaps between eigenvalues; where a gap is below rounding it is left
-    out, so the gradient stays finite.
+    the first element of each eigenvector positive.
     """
+    eigenvalues, D = (v.flip(-1) for v in _finite_eigenvectors(S, spec.eps))
+    D = torch.where(D[..., :1, :] < 0, -D, D)
+    # Gaps below the rounding of S are not gaps.
+    rounding = torch.finfo(S.dtype).eps * eigenvalues.amax(-1)
+    W = (D.mT * eigenvalues.rsqrt().unsqueeze(-1)).to(S.dtype)
+    return Inverse(W, (eigenvalues, D, rounding))
+
+
+def _pca_backward(inverse: Inverse, grad: Tensor, spec: NormSpec) -> Tensor:
+    """Differentiate pca through DBN eq. 5.
+
+    It divides by the gaps between eigenvalues; where a gap is below rounding
+    it is left out, so the gradient stays finite.
+    """
+    eigenvalues, D, rounding = inverse.kept
+    dtype, grad = grad.dtype, grad.double()
+    scale = eigenvalues.rsqrt().unsqueeze(-1)
+    gaps = eigenvalues.unsqueeze(-2) - eigenvalues.unsqueeze(-1)
+    distinct = gaps.abs() > rounding[..., None, None]
+    K = torch.where(distinct, gaps, torch.inf).reciprocal()
+    d_vectors = (grad * scale).mT
+    d_values = -0.5 * (grad * D.mT).sum(-1) * scale.squeeze(-1) ** 3
+    inner = K * (D.mT @ d_vectors) + torch.diag_embed(d_values)
+    dS = D @ inner @ D.mT
+    return (0.5 * (dS + dS.mT)).to(dtype)
+
+
+class _Method(NamedTuple):
+    forward: Callable[[Tensor, NormSpec], Inverse]
+    backward: Callable[[Inverse, Tensor, NormSpec], Tensor]
+
+
+_METHODS = {
+    'itn': _Method(_newton, _newton_backward),
+    'zca': _Method(_zca, _zca_backward),
+    'pca': _Method(_pca, _pca_backward),
+}
+METHODS = tuple(_METHODS)
+
+
+def invert(S: Tensor, spec: NormSpec) -> Inverse:
+    """Whiten by the method of ``spec``; keep what the gradient needs.
+
+    Args:
+        S: covariances, (N, G, c, c).
+        spec: the norm.
+    """
+    if S.shape[-1] == 1:
+        return Inverse(S.rsqrt(), (S,))
+    W, kept = _METHODS[spec.whitening].forward(S.flatten(0, 1), spec)
+    return Inverse(W.view_as(S), kept)
+
+
+def invert_backward(inverse: Inverse, grad: Tensor, spec: NormSpec) -> Tensor:
+    """Return the gradient of S, (N, G, c, c), from that of W."""
+    if grad.shape[-1] == 1:
+        return -0.5 * grad * inverse.W / inverse.kept[0]
+    flat = grad.flatten(0, 1)
+    dS = _METHODS[spec.whitening].backward(inverse, flat, spec)
+    return dS.view_as(grad)
+
+
+class _Whitening(Function):
+    """:func:`invert` for autograd."""
 
     @staticmethod
-    def forward(ctx, S: Tensor, eps: float) -> Tensor:
-        eigenvalues, D = (v.flip(-1) for v in _finite_eigenvectors(S, eps))
-        D = torch.where(D[..., :1, :] < 0, -D, D)
-        # Gaps below the rounding of S are not gaps.
-        rounding = torch.finfo(S.dtype).eps * eigenvalues.amax(-1)
-        ctx.save_for_backward(eigenvalues, D, rounding)
-        return (D.mT * eigenvalues.rsqrt().unsqueeze(-1)).to(S.dtype)
+    def forward(ctx, S: Tensor, spec: NormSpec) -> Tensor:
+        W, kept = invert(S, spec)
+        ctx.spec = spec
+        ctx.save_for_backward(W, *kept)
+        return W
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
-        eigenvalues, D, rounding = ctx.saved_tensors
-        dtype, grad = grad.dtype, grad.double()
-        scale = eigenvalues.rsqrt().unsqueeze(-1)
-        gaps = eigenvalues.unsqueeze(-2) - eigenvalues.unsqueeze(-1)
-        distinct = gaps.abs() > rounding[..., None, None]
-        K = torch.where(distinct, gaps, torch.inf).reciprocal()
-        d_vectors = (grad * scale).mT
-        d_values = -0.5 * (grad * D.mT).sum(-1) * scale.squeeze(-1) ** 3
-        inner = K * (D.mT @ d_vectors) + torch.diag_embed(d_values)
-        dS = D @ inner @ D.mT
-        return (0.5 * (dS + dS.mT)).to(dtype), None
-
-
-_METHODS: dict[str, Callable[[Tensor, NormSpec], Tensor]] = {
-    'itn': lambda S, spec: newton_schulz(S, spec.T),
-    'zca': lambda S, spec: _ZCA.apply(S, spec.eps),
-    'pca': lambda S, spec: _PCA.apply(S, spec.eps),
-}
-METHODS = tuple(_METHODS)
+        W, *kept = ctx.saved_tensors
+        inverse = Inverse(W, tuple(kept))
+        return invert_backward(inverse, grad, ctx.spec), None
 
 
 def whitening_matrix(S: Tensor, spec: NormSpec) -> Tensor:
@@ -163,5 +248,6 @@ def whitening_matrix(S: Tensor, spec: NormSpec) -> Tensor:
     """
     if S.shape[-1] == 1:
         return S.rsqrt()
-    W = _METHODS[spec.whitening](S.flatten(0, 1), spec)
-    return W.view_as(S)
+    if spec.whitening == 'itn':
+        return newton_schulz(S.flatten(0, 1), spec.T).view_as(S)
+    return _Whitening.apply(S, spec)
