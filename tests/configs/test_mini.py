@@ -9,6 +9,8 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import nn
 
+from whiten_plugins.analysis import norm_warnings
+from whiten_plugins.config.building import build_model
 from whiten_plugins.config.loading import load_config
 from whiten_plugins.demo_data import make_mini_dataset
 from whiten_plugins.norms import NORMS
@@ -30,7 +32,7 @@ MASK_RCNN = {
     'roi_head.mask_head': 4,
 }
 # ResNet-18 with a deep stem; pooling branches, bottleneck; auxiliary head.
-PSPNET = {'backbone': 22, 'decode_head': 5, 'auxiliary_head': 1}
+PSPNET = {'backbone': 22, 'decode_head': 4, 'auxiliary_head': 1}
 DEEPLABV3 = {'backbone': 22, 'decode_head': 6, 'auxiliary_head': 1}
 PARTS = {
     'mask-rcnn': MASK_RCNN,
@@ -60,6 +62,14 @@ def test_every_norm_is_the_one_of_the_file_name(path):
     counts, parts = _norms_of(path, None)
     expected = {part: {norm: count} for part, count in parts.items()}
     assert counts == {**expected, 'elsewhere': {}}
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_no_norm_is_warned_of(path):
+    cfg = load_config(path)
+    with torch.device('meta'):
+        model = build_model(cfg)
+    assert norm_warnings(model, cfg) == []
 
 
 @pytest.mark.parametrize('architecture', ['mask-rcnn', 'pspnet'])

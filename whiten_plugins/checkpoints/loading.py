@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -11,10 +10,8 @@ from mmengine.logging import print_log
 from torch import nn
 
 from ..config.building import build_model
+from ..utils.texts import shorten
 from .reading import Checkpoint, CheckpointError, load_checkpoint
-
-LONGEST = 200
-"""Characters that a message quotes of a file."""
 
 
 def load_model(cfg: Config, checkpoint: str | Path) -> tuple[nn.Module, dict]:
@@ -59,23 +56,17 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
     if mismatches:
         raise CheckpointError(
             f'{path}: is not of the network in the config: '
-            f'{_first(mismatches)}'
+            f'{shorten(mismatches, 1)}'
         )
     if missing:
         raise CheckpointError(
             f'{path}: is not of the network in the config: lacks '
-            f"{len(missing)} of the model's tensors, {_first(missing)}"
+            f"{len(missing)} of the model's tensors, {shorten(missing, 1)}"
         )
     if unexpected:
         print_log(
             f'{path}: the model has no place for {len(unexpected)} tensors, '
-            f'{_first(unexpected)}',
+            f'{shorten(unexpected, 1)}',
             logger='current',
             level=logging.WARNING,
         )
-
-
-def _first(found: Sequence[str]) -> str:
-    text = found[0] if len(found[0]) <= LONGEST else f'{found[0][:LONGEST]}…'
-    others = f', and {len(found) - 1} more' if len(found) > 1 else ''
-    return text + others

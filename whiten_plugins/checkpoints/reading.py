@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..integration import safe_globals
+from ..utils.texts import shorten
 
 # What data parallelism and torch.compile put into the names of modules.
 _WRAPPERS = re.compile(
@@ -153,8 +154,7 @@ def _what_is_there(content: Mapping, found: Mapping) -> str:
     if found:
         return f'choose its weights by name: {", ".join(map(_shown, found))}'
     keys = [_shown(key) for key in content]
-    more = f' and {len(keys) - 5} more' if len(keys) > 5 else ''
-    return f'its keys are {", ".join(keys[:5]) or "none"}{more}'
+    return f'its keys are {shorten(keys, 5) or "none"}'
 
 
 def _shown(key: object) -> str:

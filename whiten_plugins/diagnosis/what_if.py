@@ -21,9 +21,7 @@ import torch
 from torch import Tensor
 
 from ..ops import Moments, NormSpec, merge_samples
-from ..ops.backends.torch.activations import moments
-from ..ops.backends.torch.whitening import newton_schulz
-from ..ops.layout import statistics_view
+from ..ops.samples import newton_schulz, sample_moments
 from .measures import ZERO, Condition, condition_numbers
 from .moments import BLOCK, choose_channels
 
@@ -77,10 +75,12 @@ def what_if(x: Tensor, eps: float) -> list[WhatIf]:
         S = statistics.cov + eps * eye
         if norm == 'BW':
             sample = merge_samples(sample)
-        for T in ITERATIONS:
-            W = newton_schulz(S.flatten(0, 1), T).view_as(S)
-            covs.append(_whitened(sample, statistics.mean, W))
-            found.append((norm, size, T))
+        flat = S.flatten(0, 1)
+        W = torch.stack(
+            [newton_schulz(flat, T).view_as(S) for T in ITERATIONS]
+        )
+        covs += _whitened(sample, statistics.mean, W)
+        found += [(norm, size, T) for T in ITERATIONS]
     return [
         WhatIf(*choice, Condition(*kappa))
         for choice, kappa in zip(found, _conditions(covs))
@@ -98,14 +98,14 @@ def _choices(x: Tensor) -> Iterator[tuple[str, int, Tensor, Moments]]:
     for group in [s for s in SIZES if channels % s == 0] or divisors[-1:]:
         neighbours = _groups(channels, group).to(x.device)
         own = NormSpec(('iw',), num_rows=group)
-        sample = moments(statistics_view(x[:, neighbours], own))
+        sample = sample_moments(x[:, neighbours], own)
         if num_samples * size > 1:
             yield 'BW', group, neighbours, merge_samples(sample)
         if size > 1:
             yield 'IW', group, neighbours, sample
         if channels // group * size > 1:
             across = NormSpec(('iw',), num_rows=group, across_groups=True)
-            rows = moments(statistics_view(x, across))
+            rows = sample_moments(x, across)
             yield 'GW', group, _slots(channels, group).to(x.device), rows
 
 
@@ -139,34 +139,35 @@ def _all_channels(
     order = channels.argsort()
     key = tuple(channels[order].tolist())
     if key not in known:
-        known[key] = moments(x[:, channels[order]].unsqueeze(1))
+        together = NormSpec(('iw',), num_rows=len(channels))
+        known[key] = sample_moments(x[:, channels[order]], together)
     mean, cov = known[key]
     place = order.argsort()
     return Moments(mean[..., place], cov[..., place, :][..., place])
 
 
 def _whitened(sample: Moments, centre: Tensor, W: Tensor) -> Tensor:
-    """Compute the covariance (d, d) over all samples after whitening.
+    """Compute covariances (K, d, d) over all samples after whitening.
 
     Args:
         sample: of all channels, (N, 1, d) and (N, 1, d, d).
         centre: what the norm subtracts, (N, G, c), or (N, 1, c) where all
             groups share it.
-        W: (N, G, c, c) or (N, 1, c, c).
+        W: K whitenings, (K, N, G, c, c) or (K, N, 1, c, c).
     """
     mean, cov = sample.mean[:, 0], sample.cov[:, 0]
     rows = W.shape[-1]
 
-    def apply(v: Tensor) -> Tensor:  # W v, (N, d, k)
-        return (W @ v.unflatten(1, (-1, rows))).flatten(1, 2)
+    def apply(v: Tensor) -> Tensor:  # W v, (K, N, d, k)
+        return (W @ v.unflatten(-2, (-1, rows))).flatten(-3, -2)
 
     inside = torch.zeros_like(cov[0])
     if cov.any():  # more than one element a sample
-        inside = apply(apply(cov).mT).mean(0)
+        inside = apply(apply(cov).mT).mean(1)
     offset = mean.unflatten(1, (-1, rows)) - centre
-    offset = (W @ offset.unsqueeze(-1)).flatten(1)
-    offset = offset - offset.mean(0)
-    return inside + offset.mT @ offset / len(offset)
+    offset = (W @ offset.unsqueeze(-1)).flatten(2)
+    offset = offset - offset.mean(1, keepdim=True)
+    return inside + offset.mT @ offset / offset.shape[1]
 
 
 def _conditions(covs: list[Tensor]) -> list[list[float]]:

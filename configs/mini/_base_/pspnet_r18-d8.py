@@ -20,6 +20,9 @@ model = dict(
         in_channels=128,
         channels=32,
         num_classes=11,
+        # Not 1: SW has no statistic for one image on its 1×1 map, and every
+        # norm is to be the one norm_cfg.
+        pool_scales=(2, 3, 6),
         norm_cfg=norm_cfg,
     ),
     auxiliary_head=dict(

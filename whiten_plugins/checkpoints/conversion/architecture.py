@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from ...utils.texts import shorten
 from .errors import ConversionError
 
 _BLOCK = re.compile(r'layer(\d+)\.(\d+)\.(\w+)')
@@ -63,10 +64,9 @@ def architecture_of(state: Mapping[str, Tensor]) -> Architecture:
         blocks.setdefault(int(match[1]), set()).add(int(match[2]))
     deep_stem = 'stem.0.weight' in state
     if not (deep_stem or 'conv1.weight' in state) or 1 not in blocks:
-        shown = ', '.join(list(state)[:3])
         raise ConversionError(
-            f'is not a ResNet: no conv1 and layer1.0 in it; its keys begin '
-            f'with {shown}'
+            f'is not a ResNet: no conv1 and layer1.0 in it; its keys are '
+            f'{shorten(list(state))}'
         )
     _refuse_pre_activation(state)
     bottleneck = 'layer1.0.conv3.weight' in state

@@ -15,6 +15,7 @@ from ...config.building import build_model
 from ...config.errors import ConfigError
 from ...config.loading import load_config
 from ...placement.norm_types import channel_norms
+from ...utils.texts import shorten
 from ..norm_layers import NormLayer
 from ..reading import module_metadata, with_metadata
 from .architecture import Architecture, architecture_of, check_fits
@@ -178,7 +179,7 @@ def _check_tensors(
     missing = [key for key in keys if key not in state]
     if missing:
         raise ConversionError(
-            f"lacks {_some(missing)} of the config's backbone"
+            f"lacks {shorten(missing)} of the config's backbone"
         )
     for key in keys:
         found, wanted = tuple(state[key].shape), tuple(target[key].shape)
@@ -213,11 +214,6 @@ def _dropped(
     unknown = [key for key in extra if key.partition('.')[0] in inside]
     if unknown:
         raise ConversionError(
-            f"holds {_some(unknown)}, which the config's backbone has not"
+            f"holds {shorten(unknown)}, which the config's backbone has not"
         )
     return extra
-
-
-def _some(keys: list[str]) -> str:
-    shown = ', '.join(keys[:3])
-    return f'{shown} and {len(keys) - 3} more' if len(keys) > 3 else shown
