@@ -17,7 +17,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
-from .utils.process import is_command
+from .utils.process import is_command, refuse_subinterpreter
 from .utils.requirements import require
 
 if TYPE_CHECKING:  # the names below, as type checkers and editors see them
@@ -106,6 +106,7 @@ def _rooms() -> set[str]:
     return {module.name for module in iter_modules(_FOLDER)}
 
 
+refuse_subinterpreter(__name__)
 require('torch')
 require('mmengine')
 import_module(f'{__name__}.integration').start()

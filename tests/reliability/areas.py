@@ -26,4 +26,14 @@ change what is on the disk (`faults.c`, `LD_PRELOAD`), and the fault is put at
 each in turn.
 """,
     ),
+    'processes': (
+        'Forks, workers, threads, signals',
+        """
+The threads of OpenMP do not survive a fork: a child that asks for them waits
+forever, with torch alone as well as with the kernels here. Once kernels have
+been loaded, a forked process therefore starts with one thread
+(`torch.set_num_threads(1)`), as the workers of a data loader do anyway. Who
+raises that number in a fork hangs, as in plain torch: spawn instead.
+""",
+    ),
 }

@@ -88,12 +88,14 @@ def prepare(data):
 
     DATASETS.register_module(module=WrittenImages, force=True)
     torch.manual_seed(0)
-    (data / 'config.py').write_text(CONFIG)
-    model = build_model(Config.fromfile(data / 'config.py'))
-    torch.save(
-        {'state_dict': model.state_dict(), 'meta': {'epoch': 3}},
-        data / 'trained.pth',
-    )
+    for name, norm in (('trained', 'SW'), ('foldable', 'ItN')):
+        config = data / f'{name}.py'
+        config.write_text(CONFIG.replace("'SW'", f"'{norm}'"))
+        model = build_model(Config.fromfile(config))
+        torch.save(
+            {'state_dict': model.state_dict(), 'meta': {'epoch': 3}},
+            config.with_suffix('.pth'),
+        )
     torch.save(checkpoint(Network('sw', 18)), data / 'sw.pth')
     backbone = {**tiny(**SAME_NORMS['sw']), 'depth': 18}
     (data / 'backbone.py').write_text(f'model = dict(backbone={backbone})')
@@ -165,8 +167,8 @@ JOBS = {
         ('folded.pth', 'folded.py'),
         command(
             'fold',
-            '{data}/config.py',
-            '{data}/trained.pth',
+            '{data}/foldable.py',
+            '{data}/foldable.pth',
             '--out',
             '{out}/folded.pth',
             '--shape',
@@ -179,7 +181,7 @@ JOBS = {
         ('exact.pth',),
         command(
             'calibrate',
-            '{data}/config.py',
+            '{data}/trained.py',
             '{data}/trained.pth',
             '--num-images',
             '2',
@@ -204,7 +206,7 @@ JOBS = {
         ('diagnosis.html', 'diagnosis.json'),
         command(
             'diagnose',
-            '{data}/config.py',
+            '{data}/trained.py',
             '{data}/trained.pth',
             '--batches',
             '1',
@@ -217,7 +219,7 @@ JOBS = {
         ('network.onnx',),
         command(
             'onnx',
-            '{data}/config.py',
+            '{data}/trained.py',
             '{data}/trained.pth',
             '--out',
             '{out}/network.onnx',

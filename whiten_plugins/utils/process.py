@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -31,6 +32,27 @@ def is_command(package: str) -> bool:
     return '-m' in arguments and arguments[arguments.index('-m') + 1 :][
         :1
     ] == [package]
+
+
+def refuse_subinterpreter(package: str) -> None:
+    """See that this is the main interpreter of the process.
+
+    In another one the import of torch ends the process without a word.
+
+    Raises:
+        ImportError: if it is a subinterpreter.
+    """
+    for name in ('_interpreters', '_xxsubinterpreters'):
+        try:
+            interpreters = import_module(name)
+        except ImportError:
+            continue
+        if interpreters.get_current() != interpreters.get_main():
+            raise ImportError(
+                f'{package} cannot be imported in a subinterpreter, for torch '
+                'cannot: use a process of its own, as multiprocessing does'
+            )
+        return
 
 
 def prepare_environment() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 from collections.abc import Iterable
 from ctypes import POINTER, c_double, c_int, c_int64, c_void_p
 
@@ -156,4 +157,14 @@ def kernels() -> ctypes.CDLL:
         function = getattr(found, name)
         function.argtypes = [_TYPES[name] for name in signature.split()]
         function.restype = None
+    os.register_at_fork(after_in_child=_use_one_thread)
     return found
+
+
+def _use_one_thread() -> None:
+    """Have a forked process do without the threads that it does not have.
+
+    OpenMP, torch's as well as that of the kernels, would wait for them
+    forever.
+    """
+    torch.set_num_threads(1)
