@@ -223,7 +223,16 @@ PRODUCTS = ('FFMA', 'FFMA2', 'HMMA', 'HGMMA', 'UTCHMMA', 'UTCQMMA')
 
 
 def usage(compiled: Any) -> Usage:
-    """Read the machine code of a kernel."""
+    """Read the machine code of a kernel, once."""
+    if compiled.hash not in _READ:
+        _READ[compiled.hash] = _usage(compiled)
+    return _READ[compiled.hash]
+
+
+_READ: dict[str, Usage] = {}
+
+
+def _usage(compiled: Any) -> Usage:
     with tempfile.NamedTemporaryFile(suffix='.cubin') as file:
         file.write(compiled.asm['cubin'])
         file.flush()

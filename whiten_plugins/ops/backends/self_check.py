@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..layout import affine_view, statistics_view
-from ..spec import NormSpec
+from ..spec import Moments, NormSpec, Running
 from ..stage import Parameters, Stage, StageInputs
-from .backend import Backend
+from .backend import Backend, Fused
 from .torch import BACKEND as PYTORCH
 
 TOLERANCES = {
@@ -134,6 +134,76 @@ def _steps(
     name, actual, expected = step('transform_backward', stage, inputs, dA, db)
     yield name, _symmetric(actual), _symmetric(expected)
     yield writing('input_gradient', grads, entries, A, A, b)
+    plan: Any = _Plan(stage, spec.uses_batch)
+    norm = backend.fuse(plan, x.shape) if backend.fuse else None
+    if norm is not None and norm.serves(x, parameters, None):
+        yield from _whole(norm, plan, x, grad, inputs)
+
+
+class _Plan(NamedTuple):
+    """As much of a plan as a norm in one needs."""
+
+    stage: Stage
+    batch_training: bool
+
+    @property
+    def spec(self) -> NormSpec:
+        return self.stage.spec
+
+
+def _whole(
+    norm: Fused, plan: _Plan, x: Tensor, grad: Tensor, inputs: StageInputs
+) -> Iterator[tuple[str, Any, Any]]:
+    """Yield what a norm in one call gives, forward and backward.
+
+    Args:
+        norm: the norm, in training.
+        plan: of it.
+        x: the input.
+        grad: gradient of the output.
+        inputs: moments of x, and parameters, for what is expected.
+    """
+    spec, stage, parameters = plan.spec, plan.stage, inputs.parameters
+    running = _running(stage, x)
+    tracked = Running(*_wide(tuple(running))) if running else None
+    y, state = norm.forward(x, parameters, running, 0.25)
+    inputs = _wide(inputs)
+    wide, wide_grad = x.double(), grad.double()
+    rows, grads = (affine_view(v, spec) for v in (wide, wide_grad))
+    A, b, W = PYTORCH.transform(stage, inputs)
+    out, dx = torch.empty_like(wide), torch.empty_like(wide)
+    PYTORCH.affine(rows, A, b, affine_view(out, spec))
+    yield 'forward', y, out
+    if running and tracked:
+        assert inputs.batch is not None  # what is tracked
+        mean, cov = inputs.batch
+        kept = W if spec.running == 'matrix' else cov
+        PYTORCH.update_running(tracked, Moments(mean, kept), 0.25)
+        yield 'running statistics', tuple(running), tuple(tracked)
+    dA, db = PYTORCH.affine_gradients(grads, rows, stage.samples != len(x))
+    A, found = PYTORCH.transform_backward(stage, inputs, dA, db)
+    size = x[0].numel() // (stage.groups * stage.rows)
+    B = d = torch.zeros((), dtype=wide.dtype, device=x.device)
+    for moments, gradient, count in zip(
+        inputs[:2], found[:2], (size, len(x) * size)
+    ):
+        if moments is not None:
+            pair = PYTORCH.moments_backward(moments, gradient, count)
+            B, d = B + pair[0], d + pair[1]
+    PYTORCH.input_gradient(grads, rows, A, B, d, affine_view(dx, spec))
+    actual, gradients = norm.backward(grad, x, parameters, None, state, True)
+    yield 'backward', (actual, gradients), (dx, found.parameters)
+
+
+def _running(stage: Stage, x: Tensor) -> Running | None:
+    """Return running statistics, where the norm has some."""
+    if not stage.spec.uses_batch:
+        return None
+    groups, rows = stage.groups, stage.rows
+    mean = torch.zeros(groups * rows, device=x.device)
+    cov = torch.eye(rows, device=x.device).repeat(groups, 1, 1)
+    count = torch.zeros((), dtype=torch.long, device=x.device)
+    return Running(mean, cov, count)
 
 
 def _symmetric(result: tuple[Tensor, StageInputs]) -> list[Any]:

@@ -8,7 +8,7 @@ from tests.ops.backends.conftest import INTERPRETED
 if INTERPRETED:
     collect_ignore = ['test_interpreter.py', 'test_compilation.py']
 elif not torch.cuda.is_available():
-    collect_ignore = ['test_kernels.py', 'test_first_use.py']
+    collect_ignore = ['test_kernels.py', 'test_first_use.py', 'test_fused.py']
 
 
 @pytest.fixture
@@ -18,4 +18,5 @@ def many_chunks(monkeypatch):
 
     monkeypatch.setattr(tuning, '_PROGRAMS_PER_PROCESSOR', 1 << 10)
     monkeypatch.setattr(tuning, '_SHORTEST_CHUNK', 1)
-    monkeypatch.setattr(tuning, '_SCALAR_TILE', 16)
+    monkeypatch.setattr(tuning, '_SCALAR_TILE', 64)
+    monkeypatch.setattr(tuning, '_ALONG', 16)

@@ -46,9 +46,13 @@ def clean(tmp_path, monkeypatch):
 def wrong(monkeypatch):
     """Sums that lose all but the first chunk."""
 
-    def lost(size, programs, tile, x):
-        return 1, 16
+    def small(rows):
+        return tuning.Tile(16, 16, 1)
 
+    def lost(size, programs, tile, x):
+        return 1, 1
+
+    monkeypatch.setattr(activations, 'gram_tile', small)
     monkeypatch.setattr(activations, 'chunks', lost)
 
 
@@ -155,7 +159,7 @@ def test_half_precision_of_many_rows_on_blackwell_is_pytorchs(
     """Triton makes tf32 products of it there."""
     monkeypatch.setattr(activations, 'capability', lambda device: (10, 0))
     x = torch.empty(1, 1, rows, 4, dtype=dtype)
-    assert activations._serves(x) == served
+    assert activations.serves(x, rows) == served
     monkeypatch.setattr(activations, 'capability', lambda device: (9, 0))
-    assert activations._serves(x)
+    assert activations.serves(x, rows)
     assert tuning.MAX_ROWS >= rows

@@ -7,9 +7,13 @@ more than 128 rows (:mod:`.activations`), kinds of whitening
 compiled (:mod:`.fallback`).
 """
 
+import functools
+
 from ..backend import Backend
-from . import activations, statistics, transform
+from . import activations, fused, statistics, transform
 from .fallback import or_pytorch
+
+_GUARDED = fused.Steps(*map(or_pytorch, fused.KERNELS, fused.IN_PYTORCH))
 
 BACKEND = Backend(
     name='triton',
@@ -22,6 +26,7 @@ BACKEND = Backend(
     transform_backward=or_pytorch(transform.transform_backward),
     moments_backward=statistics.moments_backward,
     input_gradient=or_pytorch(activations.input_gradient),
+    fuse=functools.partial(fused.fuse, _GUARDED),
 )
 
 KERNELS = BACKEND._replace(
@@ -32,5 +37,6 @@ KERNELS = BACKEND._replace(
     affine_gradients=activations.affine_gradients,
     transform_backward=transform.transform_backward,
     input_gradient=activations.input_gradient,
+    fuse=functools.partial(fused.fuse, fused.KERNELS),
 )
 """The same, but what a kernel raises comes through."""

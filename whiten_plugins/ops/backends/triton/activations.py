@@ -17,7 +17,8 @@ from ..torch import activations as pytorch
 from .kernels.affine import matrix_affine, scalar_affine
 from .kernels.gradients import matrix_gradients, scalar_gradients
 from .kernels.moments import matrix_moments, scalar_moments
-from .statistics import merge_parts
+from .layouts import ELEMENTS, ENTRIES, Layout, layout_of
+from .statistics import Cut, empty_moments, merge_parts
 from .tuning import (
     HALF_ROWS_OF_BLACKWELL,
     MAX_ROWS,
@@ -30,13 +31,12 @@ from .tuning import (
 )
 
 
-def _serves(x: Tensor) -> bool:
+def serves(x: Tensor, rows: int) -> bool:
     """Return whether the kernels take groups of so many rows on this chip.
 
     For Blackwell (capability 10) Triton makes tf32 products of half-precision
     tiles of 64 rows and more, although full float32 is asked for.
     """
-    rows = x.shape[2]
     if rows > HALF_ROWS_OF_BLACKWELL and x.element_size() < 4:
         return rows <= MAX_ROWS and capability(x.device)[0] != 10
     return rows <= MAX_ROWS
@@ -48,7 +48,7 @@ def _limited(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def limited(x: Tensor, *args):
-        return (function if _serves(x) else reference)(x, *args)
+        return (function if serves(x, x.shape[2]) else reference)(x, *args)
 
     return limited
 
@@ -56,24 +56,33 @@ def _limited(function: Callable) -> Callable:
 @_limited
 def moments(x: Tensor, shared: bool = False) -> Moments:
     """As :func:`..torch.activations.moments`."""
-    cut = _Reduction(x, shared)
-    shape = (cut.samples, cut.entries * cut.num_chunks, x.shape[2])
-    mean = torch.empty(shape, dtype=torch.float32, device=x.device)
-    parts = Moments(mean, mean.new_empty(*shape, shape[-1]))
-    kernel = scalar_moments if shape[-1] == 1 else matrix_moments
-    cut.launch(kernel, (x, *x.stride(), *parts))
+    cut = Reduction(x, shared)
+    parts = parts_of_moments(cut)
     if cut.num_chunks == 1:
         return parts
-    return merge_parts(
-        parts,
-        (cut.samples, cut.entries),
-        (1, cut.num_chunks),
-        cut.length,
-        cut.size,
-    )
+    merged = empty_moments(parts.mean, cut.samples, cut.entries)
+    merge_parts(parts, cut.parts(), merged, None)
+    return merged
 
 
-class _Reduction:
+def parts_of_moments(cut: Reduction, out: Moments | None = None) -> Moments:
+    """Return the moments of every chunk, (N, E * chunks, c) and (…, c, c).
+
+    Args:
+        cut: into chunks.
+        out: where they go; new tensors by default.
+    """
+    x, parts = cut.x, out
+    if parts is None:
+        shape = (cut.samples, cut.entries * cut.num_chunks, cut.rows)
+        mean = torch.empty(shape, dtype=torch.float32, device=x.device)
+        parts = Moments(mean, mean.new_empty(*shape, cut.rows))
+    kernel = scalar_moments if cut.rows == 1 else matrix_moments
+    cut.launch(kernel, (x, *cut.layout.strides, *parts))
+    return parts
+
+
+class Reduction:
     """How a sum over elements is cut into chunks and tiles.
 
     Args:
@@ -82,39 +91,58 @@ class _Reduction:
     """
 
     def __init__(self, x: Tensor, shared: bool) -> None:
+        self.x, self.layout, self.shared = x, layout_of(x), shared
         self.samples, self.entries, self.rows, self.width = x.shape
-        self.shared, self.size = shared, self.width
+        self.size = self.width
         if shared:
             self.size *= self.samples
             self.samples = 1
         self.total = self.samples * self.entries
         if self.rows == 1:
-            self.tile = scalar_tile(x, self.size)
+            self.tile = scalar_tile(x, self.layout)
             self.programs = -(-self.total // self.tile.rows)
         else:
-            self.tile = gram_tile(self.rows, self.size)
+            self.tile = gram_tile(self.rows)
             self.programs = self.total
-        self.num_chunks, self.length = chunks(
+        self.num_chunks, self.num_tiles = chunks(
             self.size, self.programs, self.tile, x
         )
 
-    def launch(self, kernel: Callable, tensors: tuple) -> None:
+    def parts(self, slots: int = 1) -> Cut:
+        """Describe the chunks of groups of ``slots`` entries."""
+        return Cut(
+            self.samples,
+            self.entries,
+            slots,
+            self.num_chunks,
+            self.num_tiles * self.tile.elements,
+            self.size,
+        )
+
+    def launch(self, kernel: Callable, tensors: tuple, **layouts: int) -> None:
+        """Run a kernel on all chunks."""
         if self.rows == 1:
-            shape = {'ENTRIES': self.tile.rows}
+            shape = {'TILE_ENTRIES': self.tile.rows}
         else:
             shape = {'ROWS': self.rows, 'PADDED': self.tile.rows}
+        extent = self.layout.extent
         launch(
             kernel,
             self.programs * self.num_chunks,
             tensors,
             (
-                *(self.entries, self.total, self.num_chunks),
-                *(self.length, self.size, self.width),
+                self.samples,
+                extent(self.entries, ENTRIES),
+                *(self.num_chunks, self.num_tiles),
+                extent(self.size, ELEMENTS),
+                extent(self.width, ELEMENTS),
             ),
             BLOCK=self.tile.elements,
             SHARED=self.shared,
+            LAYOUT=self.layout.code,
             num_warps=self.tile.num_warps,
             **shape,
+            **layouts,
         )
 
 
@@ -131,9 +159,7 @@ def _numbered(coefficients: Tensor | None) -> tuple:
     return coefficients.contiguous(), *steps
 
 
-def _strided(x: Tensor | None) -> tuple:
-    """Return a tensor and its four strides."""
-    return (None, 0, 0, 0, 0) if x is None else (x, *x.stride())
+_NOTHING = Layout(0, (0, 0, 0, 0))
 
 
 def _run(
@@ -144,24 +170,36 @@ def _run(
 ) -> None:
     """Set ``out = A x + B z + b`` for the terms (x, A), (z, B)."""
     num_samples, entries, rows, size = out.shape
-    tensors = ()
+    tensors: tuple = ()
+    layouts = []
     for x, matrix in terms:
-        tensors += _strided(x) + _numbered(matrix)
-    tensors += _strided(out) + _numbered(b)
+        layouts.append(_NOTHING if x is None else layout_of(x))
+        tensors += (x, *layouts[-1].strides, *_numbered(matrix))
+    layouts.append(layout_of(out))
+    tensors += (out, *layouts[-1].strides, *_numbered(b))
+    extent = layouts[0].extent
+    names = ('LAYOUT', 'LAYOUT_Z', 'LAYOUT_OUT')
+    codes = {name: layout.code for name, layout in zip(names, layouts)}
     if rows == 1:
-        tile = scalar_tile(out, size)
+        tile = scalar_tile(out, layouts[-1])
         tiles = -(-size // tile.elements)
         launch(
             scalar_affine,
             -(-num_samples * entries // tile.rows) * tiles,
             tensors,
-            (num_samples, entries, tiles, size),
-            ENTRIES=tile.rows,
+            (
+                num_samples,
+                extent(entries, ENTRIES),
+                tiles,
+                extent(size, ELEMENTS),
+            ),
+            TILE_ENTRIES=tile.rows,
             BLOCK=tile.elements,
             num_warps=tile.num_warps,
+            **codes,
         )
         return
-    tile = linear_tile(rows, size)
+    tile = linear_tile(rows)
     tiles = -(-size // tile.elements)
     # Entries that interleave in memory run at the same time.
     interleaved = out.stride(1) < out.stride(3)
@@ -170,12 +208,17 @@ def _run(
         matrix_affine,
         num_samples * entries * tiles,
         tensors,
-        (entries, steps[0], tiles, steps[1], size),
+        (
+            extent(entries, ENTRIES),
+            *(steps[0], tiles, steps[1]),
+            extent(size, ELEMENTS),
+        ),
         ROWS=rows,
         PADDED=tile.rows,
         BLOCK=tile.elements,
         TRANSPOSE=transpose,
         num_warps=tile.num_warps,
+        **codes,
     )
 
 
@@ -204,16 +247,27 @@ def affine_gradients(
     grad: Tensor, x: Tensor, shared: bool = False
 ) -> tuple[Tensor, Tensor]:
     """As :func:`..torch.activations.affine_gradients`."""
-    cut, rows = _Reduction(x, shared), x.shape[2]
-    sizes = (cut.total * rows * rows, cut.total * rows)
+    cut = Reduction(x, shared)
+    parts, sizes = parts_of_gradients(cut, grad)
+    summed = parts[0] if cut.num_chunks == 1 else parts.sum(0)
+    dA, db = summed.split(sizes)
+    shape = (cut.samples, cut.entries, cut.rows)
+    return dA.view(*shape, cut.rows), db.view(shape)
+
+
+def parts_of_gradients(
+    cut: Reduction, grad: Tensor
+) -> tuple[Tensor, list[int]]:
+    """Return the sums of every chunk, and the sizes of dA and db in them."""
+    x, rows = cut.x, cut.rows
+    sizes = [cut.total * rows * rows, cut.total * rows]
     parts = torch.empty(
         cut.num_chunks, sum(sizes), dtype=torch.float32, device=x.device
     )
     kernel = scalar_gradients if rows == 1 else matrix_gradients
+    of_grad = layout_of(grad)
+    tensors = (x, *cut.layout.strides, grad, *of_grad.strides)
     cut.launch(
-        kernel, (grad, *grad.stride(), x, *x.stride(), *parts.split(sizes, 1))
+        kernel, (*tensors, *parts.split(sizes, 1)), LAYOUT_G=of_grad.code
     )
-    summed = parts[0] if cut.num_chunks == 1 else parts.sum(0)
-    dA, db = summed.split(sizes)
-    shape = (cut.samples, cut.entries, rows)
-    return dA.view(*shape, rows), db.view(shape)
+    return parts, sizes

@@ -15,13 +15,19 @@ from ..settings import VARIABLE, choice
 from ..torch import BACKEND as PYTORCH
 
 
-def or_pytorch(function: Callable) -> Callable:
-    """Call PyTorch's ``function`` instead once its kernel has failed.
+def or_pytorch(
+    function: Callable, reference: Callable | None = None
+) -> Callable:
+    """Call PyTorch's ``reference`` instead once a kernel has failed.
+
+    Args:
+        function: what launches the kernel.
+        reference: what does the same, by default the step of this name.
 
     Raises:
         KernelError: where the environment variable forces the kernels.
     """
-    reference = getattr(PYTORCH, function.__name__)
+    reference = reference or getattr(PYTORCH, function.__name__)
     failed: list[KernelError] = []
 
     @functools.wraps(function)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..backend import KernelError
+from .layouts import ENTRIES, Layout
 
 MAX_ROWS = 128
 """Rows whose (c, c) accumulator fits the registers of one program."""
@@ -33,6 +34,8 @@ CHANNELS = 256
 _PROGRAMS_PER_PROCESSOR = 8
 _SHORTEST_CHUNK = 256
 _SCALAR_TILE = 2048
+_ALONG = 512
+_ACROSS = 64
 
 
 class Tile(NamedTuple):
@@ -56,7 +59,7 @@ def padded(rows: int) -> int:
     return max(16, power_of_two(rows))
 
 
-def gram_tile(rows: int, size: int) -> Tile:
+def gram_tile(rows: int) -> Tile:
     """Choose the tile of a sum of outer products.
 
     It has few warps, so that each thread has many outputs and seldom reads
@@ -64,26 +67,26 @@ def gram_tile(rows: int, size: int) -> Tile:
     """
     rows = padded(rows)
     elements = {16: 64, 32: 64, 64: 32}.get(rows, 16)
-    return Tile(rows, min(elements, padded(size)), rows // 16)
+    return Tile(rows, elements, rows // 16)
 
 
-def linear_tile(rows: int, size: int) -> Tile:
+def linear_tile(rows: int) -> Tile:
     """Choose the tile of A x + b."""
     rows = padded(rows)
-    elements = min(128 if rows < 128 else 64, padded(size))
+    elements = 128 if rows < 128 else 64
     return Tile(rows, elements, min(8, max(1, rows * elements // 512)))
 
 
-def scalar_tile(x: Tensor, size: int) -> Tile:
+def scalar_tile(x: Tensor, layout: Layout) -> Tile:
     """Choose a tile of entries and elements of (N, E, 1, M).
 
-    It is long in the direction that is contiguous in memory.
+    It is long in the direction that is contiguous in memory, and one for
+    all maps but the smallest: image sizes that change compile nothing new.
     """
-    entries = x.shape[1]
-    longest = 32 if x.stride(1) < x.stride(3) else _SCALAR_TILE
-    elements = min(longest, power_of_two(size))
-    rows = min(_SCALAR_TILE // elements, power_of_two(entries), 64)
-    return Tile(rows, elements, 4)
+    if layout.code // 2 == ENTRIES:
+        return Tile(_ACROSS, _SCALAR_TILE // _ACROSS, 4)
+    elements = _ALONG if x.shape[3] > _ACROSS else 32
+    return Tile(_SCALAR_TILE // elements, elements, 4)
 
 
 class MergeTile(NamedTuple):
@@ -95,17 +98,15 @@ class MergeTile(NamedTuple):
     num_warps: int
 
 
-def merge_tile(rows: int, parts: int) -> MergeTile:
+def merge_tile(rows: int) -> MergeTile:
     """Choose a tile of many parts and few rows.
 
     The loop over parts is then short.
     """
-    parts = min(64, power_of_two(parts))
     if rows == 1:
-        return MergeTile(1, 1, parts, 1)
+        return MergeTile(1, 1, 128, 4)
     columns = padded(rows)
-    block = max(1, min(columns, 4096 // (parts * columns)))
-    return MergeTile(block, columns, parts, 4)
+    return MergeTile(max(1, 128 // columns), columns, 32, 4)
 
 
 def stage_warps(rows: int) -> int:
@@ -136,10 +137,10 @@ def _processors(device: torch.device) -> int:
 
 
 def chunks(size: int, programs: int, tile: Tile, x: Tensor) -> tuple[int, int]:
-    """Return number and length of the chunks of a reduction over M.
+    """Return the number of chunks of a reduction over M, and their tiles.
 
     There are as many as fill the chip, but none so short that writing its
-    result would cost as much as reading it.
+    result would cost much beside reading it.
 
     Args:
         size: M.
@@ -149,10 +150,10 @@ def chunks(size: int, programs: int, tile: Tile, x: Tensor) -> tuple[int, int]:
     """
     tiles = -(-size // tile.elements)
     wanted = -(-_PROGRAMS_PER_PROCESSOR * _processors(x.device) // programs)
-    shortest = max(_SHORTEST_CHUNK, 4 * tile.elements)
+    shortest = max(_SHORTEST_CHUNK, 4 * tile.elements, 8 * x.shape[2])
     number = max(1, min(wanted, size // shortest))
-    length = -(-tiles // number) * tile.elements
-    return -(-size // length), length
+    length = -(-tiles // number)
+    return -(-tiles // length), length
 
 
 def launch(

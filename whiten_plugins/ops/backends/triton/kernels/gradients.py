@@ -1,44 +1,64 @@
 """Gradients of the affine map's coefficients, cut into chunks over M.
 
 dA = sum over elements of g x^T, db = sum over elements of g. Each program
-sums one chunk; the chunks' sums lie in one buffer and are added by one
-reduction in a fixed order.
+sums one chunk; whoever reads the chunks' sums adds them in a fixed order.
 """
 
 import triton
 import triton.language as tl
 
 from .tiles import (
+    ELEMENTS,
+    ENTRIES,
     at,
-    chunk_bounds,
+    chunk_start,
     columns_of,
+    extent,
     load_tile,
     product,
     square,
+    step,
+)
+from .tiles import ROWS as INNER_ROWS
+
+_SIZES = tuple(
+    (
+        'g_n g_e g_row g_m x_n x_e x_row x_m num_samples num_entries '
+        'num_chunks num_tiles size width'
+    ).split()
 )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES)
 def matrix_gradients(
-    g, g_n, g_e, g_row, g_m, x, x_n, x_e, x_row, x_m, dA, db,
-    num_entries, total_entries, num_chunks, length, size, width,
+    x, x_n, x_e, x_row, x_m, g, g_n, g_e, g_row, g_m, dA, db,
+    num_samples, num_entries, num_chunks, num_tiles, size, width,
     ROWS: tl.constexpr, PADDED: tl.constexpr, BLOCK: tl.constexpr,
-    SHARED: tl.constexpr,
+    SHARED: tl.constexpr, LAYOUT: tl.constexpr, LAYOUT_G: tl.constexpr,
 ):  # fmt: skip
     """Sum over one chunk of an entry of c > 1 rows."""
+    num_entries = extent(num_entries, LAYOUT, ENTRIES)
+    size = extent(size, LAYOUT, ELEMENTS)
+    width = extent(width, LAYOUT, ELEMENTS)
+    x_n, x_e = step(x_n, LAYOUT, 0), step(x_e, LAYOUT, ENTRIES)
+    g_n, g_e = step(g_n, LAYOUT_G, 0), step(g_e, LAYOUT_G, ENTRIES)
+    x_m = step(x_m, LAYOUT, ELEMENTS)
+    g_m = step(g_m, LAYOUT_G, ELEMENTS)
     entry = tl.program_id(0) // num_chunks
     chunk = tl.program_id(0) % num_chunks
     g += at(entry // num_entries, entry % num_entries, g_n, g_e)
     x += at(entry // num_entries, entry % num_entries, x_n, x_e)
-    start, stop = chunk_bounds(chunk, length, size)
+    start = chunk_start(chunk, num_tiles, BLOCK)
+    stop = tl.minimum(start + num_tiles * BLOCK, size)
     row = tl.arange(0, PADDED)
-    g_rows, x_rows = row.to(tl.int64) * g_row, row.to(tl.int64) * x_row
+    g_rows = row.to(tl.int64) * step(g_row, LAYOUT_G, INNER_ROWS)
+    x_rows = row.to(tl.int64) * step(x_row, LAYOUT, INNER_ROWS)
 
     gram = tl.zeros((PADDED, PADDED), tl.float32)
     total = tl.zeros((PADDED, BLOCK), tl.float32)
     for begin in range(start, stop, BLOCK):
         element = begin + tl.arange(0, BLOCK)
-        mask = (row[:, None] < ROWS) & (element[None, :] < stop)
+        mask = (row[:, None] < ROWS) & (element[None, :] < size)
         columns = columns_of(element, width, g_n, g_m, SHARED)
         tile = load_tile(g, g_rows, columns, mask)
         columns = columns_of(element, width, x_n, x_m, SHARED)
@@ -46,7 +66,7 @@ def matrix_gradients(
         gram += product(tile, tl.trans(other))
         total += tile
 
-    stride = total_entries * (ROWS * ROWS + ROWS)
+    stride = num_samples * num_entries * (ROWS * ROWS + ROWS)
     offsets, inside = square(row, ROWS)
     dA += at(chunk, entry, stride, ROWS * ROWS)
     tl.store(dA + offsets, gram, mask=inside)
@@ -54,24 +74,35 @@ def matrix_gradients(
     tl.store(db + row, tl.sum(total, 1), mask=row < ROWS)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES)
 def scalar_gradients(
-    g, g_n, g_e, g_row, g_m, x, x_n, x_e, x_row, x_m, dA, db,
-    num_entries, total_entries, num_chunks, length, size, width,
-    ENTRIES: tl.constexpr, BLOCK: tl.constexpr, SHARED: tl.constexpr,
+    x, x_n, x_e, x_row, x_m, g, g_n, g_e, g_row, g_m, dA, db,
+    num_samples, num_entries, num_chunks, num_tiles, size, width,
+    TILE_ENTRIES: tl.constexpr, BLOCK: tl.constexpr, SHARED: tl.constexpr,
+    LAYOUT: tl.constexpr, LAYOUT_G: tl.constexpr,
 ):  # fmt: skip
     """Sum over one chunk of several entries of c = 1."""
-    entry = tl.program_id(0) // num_chunks * ENTRIES + tl.arange(0, ENTRIES)
+    num_entries = extent(num_entries, LAYOUT, ENTRIES)
+    size = extent(size, LAYOUT, ELEMENTS)
+    width = extent(width, LAYOUT, ELEMENTS)
+    x_n, x_e = step(x_n, LAYOUT, 0), step(x_e, LAYOUT, ENTRIES)
+    g_n, g_e = step(g_n, LAYOUT_G, 0), step(g_e, LAYOUT_G, ENTRIES)
+    x_m = step(x_m, LAYOUT, ELEMENTS)
+    g_m = step(g_m, LAYOUT_G, ELEMENTS)
     chunk = tl.program_id(0) % num_chunks
+    entry = tl.program_id(0) // num_chunks * TILE_ENTRIES
+    entry += tl.arange(0, TILE_ENTRIES)
     n, e = entry // num_entries, entry % num_entries
-    start, stop = chunk_bounds(chunk, length, size)
+    start = chunk_start(chunk, num_tiles, BLOCK)
+    stop = tl.minimum(start + num_tiles * BLOCK, size)
+    total_entries = num_samples * num_entries
     valid = entry < total_entries
 
-    products = tl.zeros((ENTRIES, BLOCK), tl.float32)
-    total = tl.zeros((ENTRIES, BLOCK), tl.float32)
+    products = tl.zeros((TILE_ENTRIES, BLOCK), tl.float32)
+    total = tl.zeros((TILE_ENTRIES, BLOCK), tl.float32)
     for begin in range(start, stop, BLOCK):
         element = begin + tl.arange(0, BLOCK)
-        mask = valid[:, None] & (element[None, :] < stop)
+        mask = valid[:, None] & (element[None, :] < size)
         columns = columns_of(element, width, g_n, g_m, SHARED)
         tile = load_tile(g, at(n, e, g_n, g_e), columns, mask)
         columns = columns_of(element, width, x_n, x_m, SHARED)

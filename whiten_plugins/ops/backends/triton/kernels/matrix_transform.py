@@ -25,7 +25,15 @@ from .mixture import (
     store_logit_gradients,
 )
 from .newton import newton_schulz, newton_schulz_backward, sum_of
+from .running import averaged, count_batch
 from .tiles import square
+
+_SIZES = tuple(
+    (
+        'num_groups num_logits groups_per_ratio num_slots stride num_chunks '
+        'chunk_stride'
+    ).split()
+)
 
 
 @triton.jit
@@ -38,12 +46,33 @@ def _load_weight(weight, channel, inside):
 
 
 @triton.jit
+def _track(
+    batch_mean, batch_cov, whitening, running_mean, running_cov, momentum,
+    num_batches, counted, g, row, ROWS: tl.constexpr, MATRIX: tl.constexpr,
+):  # fmt: skip
+    """Update the running statistics of one group."""
+    offsets, inside = square(row, ROWS)
+    mean, kept = load_moments(batch_mean, batch_cov, g, row, ROWS)
+    if MATRIX:
+        kept = whitening
+    channel = g.to(tl.int64) * ROWS
+    finite = averaged(
+        running_mean + channel + row, mean,
+        running_cov + channel * ROWS + offsets, kept,
+        tl.sum(mean, 0) + sum_of(kept), momentum, row < ROWS, inside,
+    )  # fmt: skip
+    count_batch(num_batches, counted, finite.to(tl.int32))
+
+
+@triton.jit(do_not_specialize=_SIZES)
 def matrix_forward(
     sample_mean, sample_cov, batch_mean, batch_cov,
-    weight, bias, mean_logits, cov_logits, A, b, W, scratch,
-    num_groups, num_logits, groups_per_ratio, eps, num_slots,
+    weight, bias, mean_logits, cov_logits, A, b, W,
+    running_mean, running_cov, num_batches, counted, scratch,
+    num_groups, num_logits, groups_per_ratio, eps, num_slots, momentum,
     IW: tl.constexpr, IN: tl.constexpr, LN: tl.constexpr,
     BW: tl.constexpr, BN: tl.constexpr, HARD: tl.constexpr,
+    MATRIX: tl.constexpr,
     T: tl.constexpr, ROWS: tl.constexpr, PADDED: tl.constexpr,
 ):  # fmt: skip
     """Compute A, b and W of one group."""
@@ -74,12 +103,34 @@ def matrix_forward(
             vector += beta.to(tl.float32)
         number = program * num_slots + slot
         store_moments(b, A, number, row, vector, matrix, ROWS)
+    if running_mean is not None:
+        if n == 0:
+            _track(
+                batch_mean, batch_cov, whitening, running_mean, running_cov,
+                momentum, num_batches, counted, g, row, ROWS, MATRIX,
+            )  # fmt: skip
+
+
+@triton.jit
+def _sum_of_chunks(
+    db, dA, number, row, num_chunks, stride, ROWS: tl.constexpr
+):
+    """Sum what the chunks hold for an entry, in a fixed order."""
+    vector, matrix = load_moments(db, dA, number, row, ROWS)
+    for _ in range(1, num_chunks):
+        db += stride
+        dA += stride
+        more, more_of_matrix = load_moments(db, dA, number, row, ROWS)
+        vector += more
+        matrix += more_of_matrix
+    return vector, matrix
 
 
 @triton.jit
 def _unfold(
     dA, db, weight, A, d_weight, d_bias, mean, whitening,
-    n, g, row, num_groups, num_slots, ROWS: tl.constexpr,
+    n, g, row, num_groups, num_slots, num_chunks, chunk_stride,
+    ROWS: tl.constexpr,
 ):  # fmt: skip
     """Return the gradients of the mixed mean and of W.
 
@@ -96,7 +147,9 @@ def _unfold(
         matrix = gamma[:, None] * whitening
         number = (n * entries + entry).to(tl.int64)
         tl.store(A + number * ROWS * ROWS + offsets, matrix, mask=inside)
-        d_vector, d_matrix = load_moments(db, dA, number, row, ROWS)
+        d_vector, d_matrix = _sum_of_chunks(
+            db, dA, number, row, num_chunks, chunk_stride, ROWS
+        )
         # through b = bias - A mean
         d_matrix -= d_vector[:, None] * mean[None, :]
         d_mean -= tl.sum(matrix * d_vector[:, None], 0)
@@ -109,13 +162,13 @@ def _unfold(
     return d_mean, d_whitening
 
 
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES)
 def matrix_backward(
     dA, db, sample_mean, sample_cov, batch_mean, batch_cov,
     weight, mean_logits, cov_logits, A, d_sample_mean, d_sample_cov,
     d_batch_mean, d_batch_cov, d_weight, d_bias, d_logits, d_layer, scratch,
     stride, num_groups, num_logits, groups_per_ratio, eps,
-    num_slots,
+    num_chunks, chunk_stride, num_slots,
     IW: tl.constexpr, IN: tl.constexpr, LN: tl.constexpr,
     BW: tl.constexpr, BN: tl.constexpr, HARD: tl.constexpr,
     T: tl.constexpr, ROWS: tl.constexpr, PADDED: tl.constexpr,
@@ -123,10 +176,10 @@ def matrix_backward(
     """Compute A once more and the gradients of one group.
 
     Gradients that samples share, from ``d_batch_mean`` on, are written for
-    each n by itself, ``stride`` apart, and summed later. Those through
-    ``ln`` concern all groups: ``d_layer`` (N, G, 2) takes what comes from
-    each for :func:`add_layer_gradients`. ``scratch`` (N, G, 3 T - 1, P, P)
-    holds two operands and the Newton iterates.
+    each n by itself, ``stride`` apart, and summed later. dA and db are sums
+    of chunks. Those through ``ln`` concern all groups: ``d_layer`` (N, G, 2)
+    takes what comes from each, to be added later. ``scratch``
+    (N, G, 3 T - 1, P, P) holds two operands and the Newton iterates.
     """
     program = tl.program_id(0)
     n, g = program // num_groups, program % num_groups
@@ -149,7 +202,7 @@ def matrix_backward(
         d_bias += shared
     d_mean, d_whitening = _unfold(
         dA, db, weight, A, d_weight, d_bias, mean, whitening,
-        n, g, row, num_groups, num_slots, ROWS,
+        n, g, row, num_groups, num_slots, num_chunks, chunk_stride, ROWS,
     )  # fmt: skip
     d_cov = newton_schulz_backward(
         d_whitening, whitening, S, trace, eye, padded, iterates, buffer, T
@@ -191,11 +244,11 @@ def matrix_backward(
         number = g + tl.arange(0, 1)
         store_logit_gradients(
             d_logits + shared, number, mean_ratios, of_mean,
-            cov_ratios, of_cov, number >= 0,
+            cov_ratios, of_cov, number >= 0, False,
         )  # fmt: skip
 
 
-@triton.jit
+@triton.jit(do_not_specialize=('num_groups',))
 def add_layer_gradients(
     d_layer, sample_mean, sample_cov, d_sample_mean, d_sample_cov,
     num_groups, ROWS: tl.constexpr, BLOCK: tl.constexpr,

@@ -5,18 +5,27 @@ r"""Moments of parts merge to those of the whole, exactly (Chan et al.).
     C = \sum_k w_k [ C_k + (m_k - m)(m_k - m)^T ], \qquad
     w_k = M_k / M
 
-Parts are the chunks of a sample's group. The order of all sums is fixed.
+Parts are chunks of entries: those of one sample's group, or of all samples'.
+The order of all sums is fixed.
 """
 
 import triton
 import triton.language as tl
 
+_SIZES = tuple(
+    (
+        'num_samples num_groups num_entries num_slots num_chunks length size '
+        'num_blocks'
+    ).split()
+)
+
 
 @triton.jit
-def _part_weights(part, num_parts, length, size):
-    """Return M_k / M of some parts, 0 beyond the last."""
-    count = tl.minimum(length, size - part * length).to(tl.float32)
-    return tl.where(part < num_parts, count / size, 0.0)
+def _part_weights(part, num_parts, num_chunks, length, size):
+    """Return the elements of some parts, 0 beyond the last."""
+    begin = (part % num_chunks) * length
+    count = tl.minimum(length, size - begin).to(tl.float32)
+    return tl.where(part < num_parts, count, 0.0)
 
 
 @triton.jit
@@ -27,27 +36,49 @@ def _part_means(mean, number, row, ROWS: tl.constexpr, mask):
     return tl.load(mean + offsets, mask=mask, other=0.0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES)
 def merge(
-    mean, cov, merged_mean, merged_cov,
-    num_parts, stride_part, stride_group, length, size, num_blocks,
+    mean, cov, sample_mean, sample_cov, batch_mean, batch_cov, counted,
+    num_samples, num_groups, num_entries, num_slots,
+    num_chunks, length, size, num_blocks,
     ROWS: tl.constexpr, PADDED: tl.constexpr,
     BLOCK: tl.constexpr, BLOCK_PARTS: tl.constexpr,
 ):  # fmt: skip
-    """Merge a block of rows of one group's moments."""
-    group = (tl.program_id(0) // num_blocks).to(tl.int64)
-    row = tl.program_id(0) % num_blocks * BLOCK + tl.arange(0, BLOCK)
+    """Merge a block of rows of one group's moments.
+
+    The groups of each sample come first, then those of the batch; either may
+    be None. A group has ``num_slots`` entries of a sample, of its
+    ``num_entries``. ``counted``, if it is given, becomes 0.
+    """
+    program = tl.program_id(0)
+    if counted is not None:
+        tl.store(counted, 0, mask=program == 0)
+    unit = program // num_blocks
+    group = unit % num_groups
+    first_sample = unit // num_groups
+    of_batch = batch_mean is not None
+    samples = num_samples
+    if sample_mean is not None:
+        of_batch = first_sample == num_samples
+        samples = tl.where(of_batch, num_samples, 1)
+        first_sample = tl.where(of_batch, 0, first_sample)
+    first = first_sample * num_entries + group * num_slots
+    per_sample = num_slots * num_chunks
+    num_parts = samples * per_sample
+    total_size = size.to(tl.float32) * num_slots * samples
+
+    row = program % num_blocks * BLOCK + tl.arange(0, BLOCK)
     column = tl.arange(0, PADDED)
     lanes = tl.arange(0, BLOCK_PARTS)
-    mean += group * stride_group * ROWS
-    cov += group * stride_group * ROWS * ROWS
-
     total = tl.zeros((PADDED,), tl.float32)
     total_of_rows = tl.zeros((BLOCK,), tl.float32)
     for begin in range(0, num_parts, BLOCK_PARTS):
-        part = (begin + lanes).to(tl.int64)
-        weight = _part_weights(part, num_parts, length, size)
-        number, mask = part * stride_part, part < num_parts
+        part = begin + lanes
+        weight = _part_weights(part, num_parts, num_chunks, length, size)
+        weight = weight / total_size
+        number = (first + part // per_sample * num_entries).to(tl.int64)
+        number = number * num_chunks + part % per_sample
+        mask = part < num_parts
         means = _part_means(mean, number, column, ROWS, mask)
         total += tl.sum(weight[:, None] * means, 0)
         means = _part_means(mean, number, row, ROWS, mask)
@@ -57,9 +88,12 @@ def merge(
     inside = (row[:, None] < ROWS) & (column[None, :] < ROWS)
     spread = tl.zeros((BLOCK, PADDED), tl.float32)
     for begin in range(0, num_parts, BLOCK_PARTS):
-        part = (begin + lanes).to(tl.int64)
-        weight = _part_weights(part, num_parts, length, size)
-        number, mask = part * stride_part, part < num_parts
+        part = begin + lanes
+        weight = _part_weights(part, num_parts, num_chunks, length, size)
+        weight = weight / total_size
+        number = (first + part // per_sample * num_entries).to(tl.int64)
+        number = number * num_chunks + part % per_sample
+        mask = part < num_parts
         across = _part_means(mean, number, column, ROWS, mask) - total
         down = _part_means(mean, number, row, ROWS, mask) - total_of_rows
         covs = tl.load(
@@ -70,7 +104,17 @@ def merge(
         covs += down[:, :, None] * across[:, None, :]
         spread += tl.sum(weight[:, None, None] * covs, 0)
 
-    merged_mean += group * ROWS
-    merged_cov += group * ROWS * ROWS
-    tl.store(merged_mean + row, total_of_rows, mask=row < ROWS)
-    tl.store(merged_cov + offsets, spread, mask=inside)
+    if sample_mean is not None:
+        kept = (row < ROWS) & (of_batch == 0)
+        number = (first_sample * num_groups + group).to(tl.int64) * ROWS
+        tl.store(sample_mean + number + row, total_of_rows, mask=kept)
+        number *= ROWS
+        kept = inside & (of_batch == 0)
+        tl.store(sample_cov + number + offsets, spread, mask=kept)
+    if batch_mean is not None:
+        number = group.to(tl.int64) * ROWS
+        kept = (row < ROWS) & (of_batch != 0)
+        tl.store(batch_mean + number + row, total_of_rows, mask=kept)
+        number *= ROWS
+        kept = inside & (of_batch != 0)
+        tl.store(batch_cov + number + offsets, spread, mask=kept)

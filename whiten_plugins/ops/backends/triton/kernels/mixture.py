@@ -68,29 +68,41 @@ def scaled(ratio, term):
 
 
 @triton.jit
+def _through_softmax(ratios, products, valid, SUMMED: tl.constexpr):
+    inner = tl.sum(ratios * products, 1)[:, None]
+    gradient = tl.where(valid[:, None], ratios * (products - inner), 0.0)
+    if SUMMED:
+        gradient = tl.sum(gradient, 0)[None, :]
+    return gradient
+
+
+@triton.jit
 def store_logit_gradients(
-    out, number, mean_ratios, mean_products, cov_ratios, cov_products, valid
-):
+    out, number, mean_ratios, mean_products, cov_ratios, cov_products, valid,
+    SUMMED: tl.constexpr,
+):  # fmt: skip
     """Store the gradients of both sets of logits through the softmax.
 
     They are 8 + 8 numbers.
 
     Args:
         out: pointer, float32.
-        number: which 16 numbers of ``out`` to write, (B,).
+        number: which 16 numbers of ``out`` to write, (B,) or if SUMMED (1,).
         mean_ratios: ratios of the means, (B, 8).
         mean_products: gradients of these ratios, (B, 8).
         cov_ratios: ratios of the covariances, (B, 8).
         cov_products: gradients of these ratios, (B, 8).
         valid: (B,).
+        SUMMED: store the sum over all.
     """
     offsets = number[:, None] * 16 + tl.arange(0, 8)[None, :]
-    inner = tl.sum(mean_ratios * mean_products, 1)[:, None]
-    gradient = mean_ratios * (mean_products - inner)
-    tl.store(out + offsets, gradient, mask=valid[:, None])
-    inner = tl.sum(cov_ratios * cov_products, 1)[:, None]
-    gradient = cov_ratios * (cov_products - inner)
-    tl.store(out + offsets + 8, gradient, mask=valid[:, None])
+    mask = offsets >= 0
+    if not SUMMED:
+        mask = mask & valid[:, None]
+    gradient = _through_softmax(mean_ratios, mean_products, valid, SUMMED)
+    tl.store(out + offsets, gradient, mask=mask)
+    gradient = _through_softmax(cov_ratios, cov_products, valid, SUMMED)
+    tl.store(out + offsets + 8, gradient, mask=mask)
 
 
 @triton.jit

@@ -9,39 +9,57 @@ import triton
 import triton.language as tl
 
 from .tiles import (
+    ELEMENTS,
+    ENTRIES,
     at,
-    chunk_bounds,
+    chunk_start,
     columns_of,
+    extent,
     load_tile,
     product,
     square,
+    step,
+)
+from .tiles import ROWS as INNER_ROWS
+
+_SIZES = tuple(
+    (
+        'x_n x_e x_row x_m num_samples num_entries num_chunks num_tiles size '
+        'width'
+    ).split()
 )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES)
 def matrix_moments(
-    x, x_n, x_g, x_row, x_m, mean, cov,
-    num_groups, num_entries, num_chunks, length, size, width,
+    x, x_n, x_e, x_row, x_m, mean, cov,
+    num_samples, num_entries, num_chunks, num_tiles, size, width,
     ROWS: tl.constexpr, PADDED: tl.constexpr, BLOCK: tl.constexpr,
-    SHARED: tl.constexpr,
+    SHARED: tl.constexpr, LAYOUT: tl.constexpr,
 ):  # fmt: skip
-    """Compute moments of one chunk of a group of c > 1 rows."""
+    """Compute moments of one chunk of an entry of c > 1 rows."""
+    num_entries = extent(num_entries, LAYOUT, ENTRIES)
+    size = extent(size, LAYOUT, ELEMENTS)
+    width = extent(width, LAYOUT, ELEMENTS)
+    x_n, x_e = step(x_n, LAYOUT, 0), step(x_e, LAYOUT, ENTRIES)
+    x_m = step(x_m, LAYOUT, ELEMENTS)
     part = tl.program_id(0)
-    group = part // num_chunks
-    x += at(group // num_groups, group % num_groups, x_n, x_g)
-    start, stop = chunk_bounds(part % num_chunks, length, size)
+    entry = part // num_chunks
+    x += at(entry // num_entries, entry % num_entries, x_n, x_e)
+    start = chunk_start(part % num_chunks, num_tiles, BLOCK)
+    stop = tl.minimum(start + num_tiles * BLOCK, size)
     row = tl.arange(0, PADDED)
-    rows = row.to(tl.int64) * x_row
+    rows = row.to(tl.int64) * step(x_row, LAYOUT, INNER_ROWS)
     lanes = tl.arange(0, BLOCK)
 
-    mask = (row[:, None] < ROWS) & (start + lanes < stop)[None, :]
+    mask = (row[:, None] < ROWS) & (start + lanes < size)[None, :]
     columns = columns_of(start + lanes, width, x_n, x_m, SHARED)
     first = load_tile(x, rows, columns, mask)
     shift = tl.sum(first, 1) / tl.minimum(stop - start, BLOCK)
     total = tl.zeros((PADDED, BLOCK), tl.float32)
     gram = tl.zeros((PADDED, PADDED), tl.float32)
     for begin in range(start, stop, BLOCK):
-        mask = (row[:, None] < ROWS) & (begin + lanes < stop)[None, :]
+        mask = (row[:, None] < ROWS) & (begin + lanes < size)[None, :]
         columns = columns_of(begin + lanes, width, x_n, x_m, SHARED)
         tile = load_tile(x, rows, columns, mask)
         tile = tl.where(mask, tile - shift[:, None], 0.0)
@@ -58,28 +76,35 @@ def matrix_moments(
     tl.store(cov + offsets, gram, mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES)
 def scalar_moments(
-    x, x_n, x_g, x_row, x_m, mean, cov,
-    num_groups, num_entries, num_chunks, length, size, width,
-    ENTRIES: tl.constexpr, BLOCK: tl.constexpr, SHARED: tl.constexpr,
+    x, x_n, x_e, x_row, x_m, mean, cov,
+    num_samples, num_entries, num_chunks, num_tiles, size, width,
+    TILE_ENTRIES: tl.constexpr, BLOCK: tl.constexpr, SHARED: tl.constexpr,
+    LAYOUT: tl.constexpr,
 ):  # fmt: skip
-    """Compute moments of one chunk of several groups of one row."""
+    """Compute moments of one chunk of several entries of one row."""
+    num_entries = extent(num_entries, LAYOUT, ENTRIES)
+    size = extent(size, LAYOUT, ELEMENTS)
+    width = extent(width, LAYOUT, ELEMENTS)
+    x_n, x_e = step(x_n, LAYOUT, 0), step(x_e, LAYOUT, ENTRIES)
+    x_m = step(x_m, LAYOUT, ELEMENTS)
     program = tl.program_id(0)
-    entry = program // num_chunks * ENTRIES + tl.arange(0, ENTRIES)
-    rows = at(entry // num_groups, entry % num_groups, x_n, x_g)
-    start, stop = chunk_bounds(program % num_chunks, length, size)
+    entry = program // num_chunks * TILE_ENTRIES + tl.arange(0, TILE_ENTRIES)
+    rows = at(entry // num_entries, entry % num_entries, x_n, x_e)
+    start = chunk_start(program % num_chunks, num_tiles, BLOCK)
+    stop = tl.minimum(start + num_tiles * BLOCK, size)
     lanes = tl.arange(0, BLOCK)
 
-    valid = entry < num_entries
-    mask = valid[:, None] & (start + lanes < stop)[None, :]
+    valid = entry < num_samples * num_entries
+    mask = valid[:, None] & (start + lanes < size)[None, :]
     columns = columns_of(start + lanes, width, x_n, x_m, SHARED)
     first = load_tile(x, rows, columns, mask)
     shift = tl.sum(first, 1) / tl.minimum(stop - start, BLOCK)
-    total = tl.zeros((ENTRIES, BLOCK), tl.float32)
-    squares = tl.zeros((ENTRIES, BLOCK), tl.float32)
+    total = tl.zeros((TILE_ENTRIES, BLOCK), tl.float32)
+    squares = tl.zeros((TILE_ENTRIES, BLOCK), tl.float32)
     for begin in range(start, stop, BLOCK):
-        mask = valid[:, None] & (begin + lanes < stop)[None, :]
+        mask = valid[:, None] & (begin + lanes < size)[None, :]
         columns = columns_of(begin + lanes, width, x_n, x_m, SHARED)
         tile = load_tile(x, rows, columns, mask)
         tile = tl.where(mask, tile - shift[:, None], 0.0)

@@ -15,6 +15,15 @@ from .mixture import (
     share,
     store_logit_gradients,
 )
+from .running import averaged, count_batch
+from .tiles import sum_of_parts
+
+_SIZES = tuple(
+    (
+        'num_channels num_logits channels_per_ratio num_blocks stride '
+        'num_chunks chunk_stride'
+    ).split()
+)
 
 
 @triton.jit
@@ -76,15 +85,34 @@ def _load_weight(weight, channel, valid):
 
 
 @triton.jit
+def _track(
+    mean, kept, running_mean, running_cov, momentum, num_batches, counted,
+    channel, valid,
+):  # fmt: skip
+    """Update the running statistics of a block of channels."""
+    finite = averaged(
+        running_mean + channel, mean, running_cov + channel, kept,
+        mean + kept, momentum, valid, valid,
+    )  # fmt: skip
+    finite = tl.max((finite & valid).to(tl.int32), 0)
+    count_batch(num_batches, counted, finite)
+
+
+@triton.jit(do_not_specialize=_SIZES)
 def scalar_forward(
     sample_mean, sample_var, batch_mean, batch_var,
     weight, bias, mean_logits, cov_logits, A, b, W,
-    num_channels, num_logits, channels_per_ratio, eps, num_blocks,
+    running_mean, running_cov, num_batches, counted,
+    num_channels, num_logits, channels_per_ratio, eps, num_blocks, momentum,
     IW: tl.constexpr, IN: tl.constexpr, LN: tl.constexpr,
     BW: tl.constexpr, BN: tl.constexpr, HARD: tl.constexpr,
-    BLOCK: tl.constexpr,
+    MATRIX: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Compute A, b and W of a block of one sample's channels."""
+    """Compute A, b and W of a block of one sample's channels.
+
+    Running statistics, where they are given, are updated by the programs of
+    sample 0.
+    """
     n = tl.program_id(0) // num_blocks
     channel = tl.program_id(0) % num_blocks * BLOCK + tl.arange(0, BLOCK)
     valid = channel < num_channels
@@ -106,12 +134,22 @@ def scalar_forward(
     tl.store(A + number, scale, mask=valid)
     tl.store(b + number, shift, mask=valid)
     tl.store(W + number, whitening, mask=valid)
+    if running_mean is not None:
+        if n == 0:
+            mu = tl.load(batch_mean + channel, mask=valid, other=0.0)
+            kept = whitening
+            if not MATRIX:
+                kept = tl.load(batch_var + channel, mask=valid, other=0.0)
+            _track(
+                mu, kept, running_mean, running_cov, momentum, num_batches,
+                counted, channel, valid,
+            )  # fmt: skip
 
 
 @triton.jit
 def _unfold(
     dA, db, weight, mean, var,
-    n, channel, num_channels,
+    n, channel, num_channels, num_chunks, chunk_stride,
 ):  # fmt: skip
     """Return gradients, and A.
 
@@ -119,8 +157,8 @@ def _unfold(
     """
     valid = channel < num_channels
     number = n.to(tl.int64) * num_channels + channel
-    d_scale = tl.load(dA + number, mask=valid, other=0.0)
-    d_shift = tl.load(db + number, mask=valid, other=0.0)
+    d_scale = sum_of_parts(dA, number, num_chunks, chunk_stride, valid)
+    d_shift = sum_of_parts(db, number, num_chunks, chunk_stride, valid)
     whitening = tl.rsqrt(var)
     gamma = _load_weight(weight, channel, valid)
     d_scale -= d_shift * mean  # through b = bias - A mean
@@ -144,29 +182,32 @@ def _source_products(
     )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES)
 def scalar_backward(
     dA, db, sample_mean, sample_var, batch_mean, batch_var,
     weight, mean_logits, cov_logits, A, d_sample_mean, d_sample_var,
     d_batch_mean, d_batch_var, d_weight, d_bias, d_logits,
     stride, num_channels, num_logits, channels_per_ratio, eps,
+    num_chunks, chunk_stride, num_blocks,
     IW: tl.constexpr, IN: tl.constexpr, LN: tl.constexpr,
     BW: tl.constexpr, BN: tl.constexpr, HARD: tl.constexpr,
-    BLOCK: tl.constexpr,
+    SUMMED: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Compute A once more and the gradients of one sample's channels.
+    """Compute A once more and the gradients of a block of one sample.
 
     Gradients that samples share, from ``d_batch_mean`` on, are written for
-    each n by itself, ``stride`` apart, and summed later.
+    each n by itself, ``stride`` apart, and summed later; those of logits by
+    channels, or if ``SUMMED`` by blocks. dA and db are sums of chunks.
     """
-    n = tl.program_id(0)
+    n = tl.program_id(0) // num_blocks
+    block = tl.program_id(0) % num_blocks
     lanes = tl.arange(0, BLOCK)
     layer_mean, layer_var = _layer_moments(
         sample_mean, sample_var, n, num_channels, LN
     )
     d_layer_mean = tl.zeros((BLOCK,), tl.float32)
     d_layer_var = tl.zeros((BLOCK,), tl.float32)
-    if LN >= 0:
+    if LN >= 0:  # every channel of the sample counts
         for begin in range(0, num_channels, BLOCK):
             channel = begin + lanes
             mean, var, mean_ratios, cov_ratios = _mix(
@@ -177,7 +218,7 @@ def scalar_backward(
             )  # fmt: skip
             d_mean, d_var, _, _, _ = _unfold(
                 dA, db, weight, mean, var,
-                n, channel, num_channels,
+                n, channel, num_channels, num_chunks, chunk_stride,
             )  # fmt: skip
             d_layer_mean += scaled(share(mean_ratios, LN), d_mean)
             d_layer_var += scaled(share(cov_ratios, LN), d_var)
@@ -185,55 +226,57 @@ def scalar_backward(
     d_layer_var = tl.sum(d_layer_var, 0) / num_channels
 
     shared = n.to(tl.int64) * stride
-    for begin in range(0, num_channels, BLOCK):
-        channel = begin + lanes
-        valid = channel < num_channels
-        number = n.to(tl.int64) * num_channels + channel
-        mean, var, mean_ratios, cov_ratios = _mix(
-            sample_mean, sample_var, batch_mean, batch_var,
-            mean_logits, cov_logits, layer_mean, layer_var,
-            n, channel, num_channels, num_logits, channels_per_ratio,
-            eps, IW, IN, LN, BW, BN, HARD,
+    channel = block * BLOCK + lanes
+    valid = channel < num_channels
+    number = n.to(tl.int64) * num_channels + channel
+    mean, var, mean_ratios, cov_ratios = _mix(
+        sample_mean, sample_var, batch_mean, batch_var,
+        mean_logits, cov_logits, layer_mean, layer_var,
+        n, channel, num_channels, num_logits, channels_per_ratio,
+        eps, IW, IN, LN, BW, BN, HARD,
+    )  # fmt: skip
+    d_mean, d_var, d_gamma, d_beta, scale = _unfold(
+        dA, db, weight, mean, var,
+        n, channel, num_channels, num_chunks, chunk_stride,
+    )  # fmt: skip
+    tl.store(A + number, scale, mask=valid)
+    if d_weight is not None:
+        tl.store(d_weight + shared + channel, d_gamma, mask=valid)
+    if d_bias is not None:
+        tl.store(d_bias + shared + channel, d_beta, mask=valid)
+    of_mean = placed((d_mean * layer_mean)[:, None], LN)
+    of_var = placed((d_var * layer_var)[:, None], LN)
+    if sample_mean is not None:
+        ratio = share(mean_ratios, IW) + share(mean_ratios, IN)
+        mu = tl.load(sample_mean + number, mask=valid, other=0.0)
+        through_layer = scaled(2 * d_layer_var, mu - layer_mean)
+        d_mu = scaled(ratio, d_mean) + d_layer_mean + through_layer
+        tl.store(d_sample_mean + number, d_mu, mask=valid)
+        ratio = share(cov_ratios, IW) + share(cov_ratios, IN)
+        d_v = scaled(ratio, d_var) + d_layer_var
+        tl.store(d_sample_var + number, d_v, mask=valid)
+        more_of_mean, more_of_var = _source_products(
+            sample_mean, sample_var, number, valid, d_mean, d_var, IW, IN
+        )
+        of_mean += more_of_mean
+        of_var += more_of_var
+    if batch_mean is not None:
+        ratio = share(mean_ratios, BW) + share(mean_ratios, BN)
+        d_mu = scaled(ratio, d_mean)
+        tl.store(d_batch_mean + shared + channel, d_mu, mask=valid)
+        ratio = share(cov_ratios, BW) + share(cov_ratios, BN)
+        d_v = scaled(ratio, d_var)
+        tl.store(d_batch_var + shared + channel, d_v, mask=valid)
+        more_of_mean, more_of_var = _source_products(
+            batch_mean, batch_var, channel, valid, d_mean, d_var, BW, BN
+        )
+        of_mean += more_of_mean
+        of_var += more_of_var
+    if d_logits is not None:
+        place = channel
+        if SUMMED:
+            place = block + tl.arange(0, 1)
+        store_logit_gradients(
+            d_logits + shared, place, mean_ratios, of_mean,
+            cov_ratios, of_var, valid, SUMMED,
         )  # fmt: skip
-        d_mean, d_var, d_gamma, d_beta, scale = _unfold(
-            dA, db, weight, mean, var,
-            n, channel, num_channels,
-        )  # fmt: skip
-        tl.store(A + number, scale, mask=valid)
-        if d_weight is not None:
-            tl.store(d_weight + shared + channel, d_gamma, mask=valid)
-        if d_bias is not None:
-            tl.store(d_bias + shared + channel, d_beta, mask=valid)
-        of_mean = placed((d_mean * layer_mean)[:, None], LN)
-        of_var = placed((d_var * layer_var)[:, None], LN)
-        if sample_mean is not None:
-            ratio = share(mean_ratios, IW) + share(mean_ratios, IN)
-            mu = tl.load(sample_mean + number, mask=valid, other=0.0)
-            through_layer = scaled(2 * d_layer_var, mu - layer_mean)
-            d_mu = scaled(ratio, d_mean) + d_layer_mean + through_layer
-            tl.store(d_sample_mean + number, d_mu, mask=valid)
-            ratio = share(cov_ratios, IW) + share(cov_ratios, IN)
-            d_v = scaled(ratio, d_var) + d_layer_var
-            tl.store(d_sample_var + number, d_v, mask=valid)
-            more_of_mean, more_of_var = _source_products(
-                sample_mean, sample_var, number, valid, d_mean, d_var, IW, IN
-            )
-            of_mean += more_of_mean
-            of_var += more_of_var
-        if batch_mean is not None:
-            ratio = share(mean_ratios, BW) + share(mean_ratios, BN)
-            d_mu = scaled(ratio, d_mean)
-            tl.store(d_batch_mean + shared + channel, d_mu, mask=valid)
-            ratio = share(cov_ratios, BW) + share(cov_ratios, BN)
-            d_v = scaled(ratio, d_var)
-            tl.store(d_batch_var + shared + channel, d_v, mask=valid)
-            more_of_mean, more_of_var = _source_products(
-                batch_mean, batch_var, channel, valid, d_mean, d_var, BW, BN
-            )
-            of_mean += more_of_mean
-            of_var += more_of_var
-        if d_logits is not None:
-            store_logit_gradients(
-                d_logits + shared, channel, mean_ratios, of_mean,
-                cov_ratios, of_var, valid,
-            )  # fmt: skip

@@ -1,10 +1,39 @@
-"""What the kernels share: tiles of a strided view, products in float32."""
+"""What the kernels share: tiles of a strided view, products in float32.
+
+Strides and sizes come as :mod:`..layouts` passes them.
+"""
 
 import triton
 import triton.language as tl
 
 PRECISION = tl.constexpr('ieee')
 """Full float32 in every product, never tf32."""
+
+ENTRIES = tl.constexpr(1)
+ROWS = tl.constexpr(2)
+ELEMENTS = tl.constexpr(3)
+
+
+@triton.jit
+def step(stride, LAYOUT: tl.constexpr, DIMENSION: tl.constexpr):
+    """Return a stride in elements: 1, a multiple of 16 or any number."""
+    if LAYOUT // 2 == DIMENSION:
+        result = tl.full((), 1, tl.int64)
+    elif LAYOUT % 2 == 1:
+        result = stride.to(tl.int64) * 16
+    else:
+        result = stride.to(tl.int64)
+    return result
+
+
+@triton.jit
+def extent(size, LAYOUT: tl.constexpr, DIMENSION: tl.constexpr):
+    """Return the size of a dimension, a multiple of 16 where aligned."""
+    if LAYOUT == 2 * DIMENSION + 1:
+        result = size * 16
+    else:
+        result = size
+    return result
 
 
 @triton.jit
@@ -53,10 +82,9 @@ def store_tile(out, rows, columns, mask, values):
 
 
 @triton.jit
-def chunk_bounds(chunk, length, size):
-    """Return the first and last element (exclusive) of a chunk, as int64."""
-    start = chunk.to(tl.int64) * length
-    return start, tl.minimum(start + length, size)
+def chunk_start(chunk, num_tiles, BLOCK: tl.constexpr):
+    """Return the first element of a chunk of tiles, as int64."""
+    return chunk.to(tl.int64) * num_tiles * BLOCK
 
 
 @triton.jit
@@ -75,3 +103,24 @@ def square(row, width: tl.constexpr):
     """
     inside = (row[:, None] < width) & (row[None, :] < width)
     return row[:, None] * width + row[None, :], inside
+
+
+@triton.jit
+def sum_of_parts(parts, number, num_parts, stride, valid):
+    """Sum some numbers over parts that lie ``stride`` apart, in their order.
+
+    Args:
+        parts: pointer, float32.
+        number: which numbers of a part, (B,).
+        num_parts: how many parts.
+        stride: from a part to the next.
+        valid: which numbers there are, (B,); 0 for the others.
+    """
+    lanes = tl.arange(0, 16)
+    total = tl.zeros(number.shape, tl.float32)
+    for begin in range(0, num_parts, 16):
+        part = (begin + lanes)[:, None]
+        offsets = part.to(tl.int64) * stride + number[None, :]
+        mask = (part < num_parts) & valid[None, :]
+        total += tl.sum(tl.load(parts + offsets, mask=mask, other=0.0), 0)
+    return total
