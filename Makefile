@@ -29,7 +29,7 @@ NEWEST = $(shell for minor in 15 14 13 12 11; do \
 	do $$python -c '' 2>/dev/null && echo $$python && exit; done; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help python env demo demo-quick test test-all test-onedl test-oldest \
+.PHONY: help python env demo demo-digits demo-quick test test-all test-onedl test-oldest \
 	test-newest test-reliability test-gpu lint docs format lock benchmark \
 	clean
 
@@ -45,11 +45,15 @@ python:
 env: python ## make or repair .venv
 	@$(LANE)
 
-demo: python ## train the mini Mask R-CNN with SW and report its ratios
+demo demo-digits: python
 	@$(LANE); status=$$?; if [ $$status = 3 ]; then \
 		echo "Without a compiler: make demo-quick"; $(MAKE) demo-quick; \
-	elif [ $$status = 0 ]; then $(RUN) tools/demo.py; \
+	elif [ $$status = 0 ]; then \
+		$(RUN) tools/demo.py $(if $(filter %-digits,$@),--digits); \
 	else exit $$status; fi
+
+demo: ## fine-tune an ImageNet network with SW on nuclei, in 10 minutes
+demo-digits: ## train a small one from scratch on digits: no download
 
 demo-quick: python ## a segmentation demo: no compiler needed, in 4 minutes
 	@$(LANE) quick

@@ -9,6 +9,8 @@ model = dict(
     backbone=dict(
         depth=18,
         frozen_stages=-1,
+        # At a gamma of 0 neither statistics nor ratios get a gradient.
+        zero_init_residual=False,
         norm_cfg=norm_cfg,
         norm_eval=False,
         init_cfg=None,

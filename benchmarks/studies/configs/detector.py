@@ -15,7 +15,6 @@ model = dict(
         dilations=(1, 1, 1),
         out_indices=(1, 2),
         base_channels=16,
-        zero_init_residual=False,
         norm_cfg=norm_cfg,
     ),
     neck=dict(

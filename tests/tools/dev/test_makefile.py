@@ -1,4 +1,4 @@
-"""What `make demo` does with what the set-up answers."""
+"""What `make demo` and `make demo-digits` do with what the set-up answers."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ esac
 """
 
 
-def demo(folder, ends):
+def demo(folder, ends, target='demo'):
     shutil.copy(ROOT / 'Makefile', folder)
     for place in ('python', '.venv/bin/python'):
         path = folder / place
@@ -28,7 +28,7 @@ def demo(folder, ends):
         path.write_text(PYTHON)
         path.chmod(0o755)
     return subprocess.run(
-        ['make', '--silent', '--no-print-directory', 'demo']
+        ['make', '--silent', '--no-print-directory', target]
         + [f'PYTHON={folder}/python'],
         cwd=folder,
         env={**os.environ, 'ENDS': str(ends), 'MAKEFLAGS': ''},
@@ -37,9 +37,12 @@ def demo(folder, ends):
     )
 
 
-def test_finished_environment_runs_the_detector(tmp_path):
-    done = demo(tmp_path, ends=0)
-    assert done.stdout == '.venv/bin/python tools/demo.py\n'
+@pytest.mark.parametrize(
+    'target, options', [('demo', ''), ('demo-digits', ' --digits')]
+)
+def test_finished_environment_runs_the_detector(tmp_path, target, options):
+    done = demo(tmp_path, ends=0, target=target)
+    assert done.stdout.rstrip() == f'.venv/bin/python tools/demo.py{options}'
 
 
 def test_without_a_compiler_the_segmentor_is_shown(tmp_path):
