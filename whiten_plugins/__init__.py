@@ -50,6 +50,7 @@ if TYPE_CHECKING:  # the names below, as type checkers and editors see them
     from .ratios import RatioHook as RatioHook
     from .ratios import read_run as read_run
     from .ratios.report import write_report as write_report
+    from .runner.random_state import RandomStateHook as RandomStateHook
 
 __version__ = '0.2.0'
 
@@ -63,6 +64,7 @@ _PUBLIC = {
     'NormAwareOptimWrapperConstructor': 'integration.optimizer',
     'PRESETS': 'placement',
     'PlacementError': 'placement',
+    'RandomStateHook': 'runner.random_state',
     'RatioHook': 'ratios',
     'batch_average': 'calibration',
     'build_model': 'config',

@@ -36,4 +36,24 @@ been loaded, a forked process therefore starts with one thread
 raises that number in a fork hangs, as in plain torch: spawn instead.
 """,
     ),
+    'resuming': (
+        'Killed trainings and their resume',
+        """
+mmengine's checkpoints store a seed and no state of the random generators, so
+that a resumed training draws other numbers than one that was never
+interrupted. `RandomStateHook` stores the states of Python, NumPy and torch
+for every process and restores them:
+
+```python
+custom_hooks = [dict(type='RandomStateHook')]
+```
+
+A kill while mmengine saves leaves a checkpoint that is cut off, or an empty
+`last_checkpoint`; `whiten train --resume` then goes on from the latest one
+that is whole, and says so. mmengine removes the oldest checkpoint before it
+writes the next: with `max_keep_ckpts=1` a kill between the two leaves none,
+so keep two. Gradients that are being accumulated are in no checkpoint: save
+at a multiple of `accumulative_counts`.
+""",
+    ),
 }

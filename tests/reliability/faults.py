@@ -46,13 +46,19 @@ KILLS = ('kill', 'within')
 LIMIT = 120  # seconds for a run
 
 
-def survey(jobs, folder, faults=tuple(MODES)[1:]):
-    """Run this module in a process of its own; return what it found."""
+def build_shim(folder):
+    """Compile ``faults.c`` into a folder."""
     shim = Path(folder) / 'faults.so'
     subprocess.run(
         ['cc', '-shared', '-fPIC', '-O1', '-o', shim, SOURCE, '-ldl'],
         check=True,
     )
+    return shim
+
+
+def survey(jobs, folder, faults=tuple(MODES)[1:]):
+    """Run this module in a process of its own; return what it found."""
+    shim = build_shim(folder)
     done = subprocess.run(
         [sys.executable, '-m', __name__, *jobs, '--faults', *faults],
         cwd=ROOT,

@@ -128,7 +128,7 @@ def test_a_subinterpreter_is_refused(held):
     message = 'cannot be imported in a subinterpreter, for torch cannot'
     assert message in done.stdout, done.stderr
     held(
-        'a subinterpreter, where the import of torch hangs or ends the process '
-        'without a word: {error}',
+        'a subinterpreter, where the import of torch hangs or ends the '
+        'process without a word: {error}',
         error='ImportError that says so and names multiprocessing',
     )

@@ -21,6 +21,7 @@ _ON_DEMAND = (
         {
             'RatioHook': 'ratios.hook',
             'BatchAverageHook': 'calibration.hook',
+            'RandomStateHook': 'runner.random_state',
         },
     ),
     (MODELS, {'FoldedModel': 'deploy.folded_model'}),

@@ -1,9 +1,12 @@
 """What the options of a training change in its config."""
 
+from pathlib import Path
+
 from mmengine.config import Config
 
 from ..config.errors import ConfigError
 from ..config.types import type_name
+from .resume import repaired_choice
 
 
 def enable_amp(cfg: Config) -> None:
@@ -47,7 +50,13 @@ def set_resume(cfg: Config, resume: str | None) -> None:
         cfg: The config, changed in place.
         resume: A checkpoint, 'auto' for the latest one in the work
             directory, or None to leave the config as it is.
+
+    Raises:
+        ConfigError: If the latest one is damaged and no other is whole.
     """
     if resume is not None:
         cfg.resume = True
         cfg.load_from = None if resume == 'auto' else resume
+    if cfg.get('resume') and not cfg.get('load_from') and 'work_dir' in cfg:
+        path = repaired_choice(Path(cfg.work_dir))
+        cfg.load_from = path and str(path)
