@@ -9,12 +9,16 @@
 
 #include "outer.h"
 #include "products.h"
+#include "scalar.h"
 #include "views.h"
 
 namespace {
 
 // As many rows as the hardware fetches ahead; more are copied row by row.
 constexpr Index kRowsInPlace = 16;
+
+// Columns whose mean stands in for that of all.
+constexpr Index kColumnsOfShift = 64;
 
 // A view of matrices and a view of the rows they multiply.
 struct Operand {
@@ -133,9 +137,11 @@ extern "C" {
 // Of each sample, or shared by all.
 void moments(const View* x, const Shape* shape, int shared, float* mean,
              float* cov, int threads) {
+  if (shape->rows == 1)
+    return scalar_moments(*x, *shape, shared, mean, cov, threads);
   const Parts parts(*shape, threads, shared);
   const Index rows = shape->rows;
-  const Index length = block_columns(rows, 1 << 15);
+  const Index length = block_columns(rows, 1 << 16);
   const Index stride = block_stride(length);
   std::vector<float> means(parts.count * rows);
   std::vector<float> squares(parts.count * rows * rows);
@@ -145,9 +151,9 @@ void moments(const View* x, const Shape* shape, int shared, float* mean,
                                             Index index) mutable {
     float* square = squares.data() + index * rows * rows;
     float* block = memory.data();
-    // Sums are taken about the mean of the part's first block, so that no
+    // Sums are taken about the mean of the part's first columns, so that no
     // digits are lost where the mean is far larger than the deviation.
-    const Index first = std::min(length, part.size());
+    const Index first = std::min(kColumnsOfShift, part.size());
     std::fill(shift.begin(), shift.end(), 0.0f);
     std::fill(total.begin(), total.end(), 0.0f);
     pack_columns(*x, parts.columns, part, part.begin, part.begin + first, rows,
@@ -174,15 +180,19 @@ void moments(const View* x, const Shape* shape, int shared, float* mean,
 
 void affine(const View* x, const View* A, const View* b, const View* out,
             const Shape* shape, int threads) {
+  if (shape->rows == 1)
+    return scalar_map(*x, *A, nullptr, nullptr, b, *out, *shape, threads);
   linear_map({{*A, *x}}, b, *out, *shape, threads);
 }
 
 // Of each sample, or summed over all.
 void affine_gradients(const View* grad, const View* x, const Shape* shape,
                       int shared, float* dA, float* db, int threads) {
+  if (shape->rows == 1)
+    return scalar_gradients(*grad, *x, *shape, shared, dA, db, threads);
   const Parts parts(*shape, threads, shared);
   const Index rows = shape->rows;
-  const Index length = block_columns(rows, 1 << 15);
+  const Index length = block_columns(rows, 1 << 16);
   const Index stride = block_stride(length);
   std::vector<float> outers(parts.count * rows * rows);
   std::vector<float> sums(parts.count * rows);
@@ -224,6 +234,8 @@ void affine_gradients(const View* grad, const View* x, const Shape* shape,
 void input_gradient(const View* grad, const View* x, const View* A,
                     const View* B, const View* d, const View* out,
                     const Shape* shape, int threads) {
+  if (shape->rows == 1)
+    return scalar_map(*grad, *A, B ? x : nullptr, B, d, *out, *shape, threads);
   View transposed = *A;
   std::swap(transposed.strides[2], transposed.strides[3]);
   std::vector<Operand> operands{{transposed, *grad}};

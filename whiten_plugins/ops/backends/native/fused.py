@@ -67,8 +67,8 @@ class FusedNorm:
         struct.given = self.reads_running and spec.running == 'matrix'
         self._struct = NormStruct(
             samples=shape[0],
-            channels=shape[1],
-            size=shape[2:].numel(),
+            stride=shape[1:].numel(),
+            length=shape[1:].numel() // means,
             own=spec.uses_samples,
             tracks=plan.batch_training,
             keeps_matrix=spec.running == 'matrix',

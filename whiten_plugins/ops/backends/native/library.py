@@ -102,8 +102,8 @@ class NormStruct(ctypes.Structure):
 
     _fields_ = (
         ('samples', c_int64),
-        ('channels', c_int64),
-        ('size', c_int64),
+        ('stride', c_int64),
+        ('length', c_int64),
         ('own', c_int64),
         ('tracks', c_int64),
         ('keeps_matrix', c_int64),

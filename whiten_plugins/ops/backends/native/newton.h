@@ -80,6 +80,13 @@ class Newton {
   Newton(Index rows, Index steps)
       : matrix_(rows), steps_(steps), scratch_(7 * matrix_.floats()) {}
 
+  // Sums run over the padding of matrices, of which nothing else is written.
+  void clear(float* memory) {
+    if (matrix_.stride == matrix_.rows) return;
+    std::fill_n(memory, memory_size(), 0.0f);
+    std::fill_n(scratch_.data(), 7 * matrix_.floats(), 0.0f);
+  }
+
   // What the steps of one matrix take.
   Index memory_size() const { return 3 * steps_ * matrix_.floats() + kLanes; }
 

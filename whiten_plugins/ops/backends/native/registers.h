@@ -2,7 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
+#include <cstring>
+#include <memory>
 
 using Index = std::int64_t;
 
@@ -27,26 +28,42 @@ inline void store(float* target, Vector value) {
   *reinterpret_cast<Vector*>(target) = value;
 }
 
-inline float sum(Vector value) {
-  float total = 0;
-#pragma omp simd reduction(+ : total)
-  for (Index lane = 0; lane < kLanes; ++lane) total += value[lane];
-  return total;
+template <Index kSize>
+struct Lanes {
+  typedef float Type __attribute__((vector_size(4 * kSize)));
+};
+
+// Half is added to half: lane by lane it takes three times as long.
+template <Index kSize>
+inline float sum_of_lanes(const typename Lanes<kSize>::Type& value) {
+  if constexpr (kSize == 1) {
+    return value[0];
+  } else {
+    typename Lanes<kSize / 2>::Type halves[2];
+    std::memcpy(halves, &value, sizeof value);
+    return sum_of_lanes<kSize / 2>(halves[0] + halves[1]);
+  }
 }
+
+inline float sum(Vector value) { return sum_of_lanes<kLanes>(value); }
 
 inline Index round_up(Index value, Index step) {
   return (value + step - 1) / step * step;
 }
 
-// Memory of one thread, aligned to cache lines.
+// Memory of one thread, aligned to cache lines and not set to anything. A copy
+// is memory of the same size.
 class Scratch {
  public:
-  explicit Scratch(Index size) : lines_(round_up(size, 16) / 16) {}
-  float* data() { return lines_.data()->values; }
+  explicit Scratch(Index size)
+      : lines_(round_up(size, 16) / 16), memory_(new Line[lines_]) {}
+  Scratch(const Scratch& other) : Scratch(other.lines_ * 16) {}
+  float* data() { return memory_[0].values; }
 
  private:
   struct alignas(64) Line {
     float values[16];
   };
-  std::vector<Line> lines_;
+  Index lines_;
+  std::unique_ptr<Line[]> memory_;
 };

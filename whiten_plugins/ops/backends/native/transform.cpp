@@ -23,7 +23,9 @@ class Group {
         W(stage.square()),
         dW(stage.square()),
         newton_(stage.rows, stage.steps),
-        memory_(stage.rows > 1 ? newton_.memory_size() : 0) {}
+        memory_(stage.rows > 1 ? newton_.memory_size() : 1) {
+    if (stage.rows > 1) newton_.clear(memory_.data());
+  }
 
   void take(const Moments& given, Index group) {
     std::copy_n(given.mean + group * mean.size(), mean.size(), mean.begin());
@@ -53,6 +55,18 @@ class Group {
   Newton newton_;
   Scratch memory_;
 };
+
+// Runs work(group's memory, item) for every group of every sample.
+template <typename Work>
+void for_each_item(const Stage& stage, int threads, const Work& work) {
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+    Group memory(stage);
+#pragma omp for
+    for (Index item = 0; item < stage.samples * stage.groups; ++item)
+      work(memory, item);
+  }
+}
 
 // A = diag(weight) W of one channel slot.
 void fold_weight(const Stage& stage, const Group& work, Index group,
@@ -125,12 +139,8 @@ extern "C" {
 // A (samples, groups * slots, rows, rows), b and W, as Coefficients.
 void transform(const Stage* stage, float* A, float* b, float* W, int threads) {
   const Mixture mixture(*stage);
-  const Index items = stage->samples * stage->groups;
-  Group work(*stage);
   threads = useful_threads(time_of(*stage, 3), threads);
-#pragma omp parallel for num_threads(threads) if (threads > 1) \
-    firstprivate(work)
-  for (Index item = 0; item < items; ++item) {
+  for_each_item(*stage, threads, [&](Group& work, Index item) {
     const Index group = item % stage->groups;
     if (stage->given)
       work.take(stage->batch, group);
@@ -143,7 +153,7 @@ void transform(const Stage* stage, float* A, float* b, float* W, int threads) {
       fold_weight(*stage, work, group, slot, matrix);
       fold_bias(*stage, work, group, slot, matrix, b + entry * stage->rows);
     }
-  }
+  });
 }
 
 // A once more, and the gradients; those that are null are not wanted.
@@ -158,11 +168,8 @@ void transform_backward(const Stage* stage, const float* dA, const float* db,
   std::vector<float> d_weight(stage->samples * channels);
   std::vector<float> d_bias(stage->samples * channels);
   std::fill_n(d_sample->mean, items * stage->rows, 0.0f);
-  Group work(*stage);
   threads = useful_threads(time_of(*stage, 9), threads);
-#pragma omp parallel for num_threads(threads) if (threads > 1) \
-    firstprivate(work)
-  for (Index item = 0; item < items; ++item) {
+  for_each_item(*stage, threads, [&](Group& work, Index item) {
     const Index sample = item / stage->groups, group = item % stage->groups;
     if (stage->given)
       work.take(stage->batch, group);
@@ -181,7 +188,7 @@ void transform_backward(const Stage* stage, const float* dA, const float* db,
     }
     if (!stage->given)
       work.whiten_backward(d_sample->cov + item * stage->square());
-  }
+  });
   for (const auto& [total, parts] : {std::pair{gradients->weight, &d_weight},
                                      std::pair{gradients->bias, &d_bias}})
     if (total) sum_samples(*parts, stage->samples, total);
