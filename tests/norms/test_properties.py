@@ -378,3 +378,18 @@ def test_scale_of_the_input(case, scale):
     for name, value in wanted.items():
         scaled = 1 / scale if name == 'input' else 1
         assert_close(actual[name] / scaled, value / scaled, 1e-4)
+
+
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('norm', [norms.SW(64, 64), norms.BW(64)], ids=repr)
+def test_one_element_a_sample_keeps_no_matrix_for_each(norm, training):
+    """What is undefined is not taken: 64 x 64 numbers for every sample."""
+    x = torch.randn(300, 64, requires_grad=True)
+    kept = []
+    hooks = torch.autograd.graph.saved_tensors_hooks(
+        lambda v: kept.append(v.numel()) or v, lambda v: v
+    )
+    norm.train()(torch.randn(300, 64))
+    with hooks:
+        norm.train(training)(x)
+    assert sum(kept) < 3 * x.numel()

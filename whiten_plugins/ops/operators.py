@@ -190,9 +190,7 @@ def _sizes(stage: Stage, batch_training: bool) -> list[int]:
     """Return how many numbers the moments in the state are."""
     mean = stage.groups * stage.rows
     one = [mean, mean * stage.rows]
-    sample = (
-        [stage.samples * v for v in one] if stage.spec.uses_samples else []
-    )
+    sample = [stage.samples * v for v in one] if stage.uses_samples else []
     return sample + (one if batch_training else [])
 
 
@@ -204,7 +202,7 @@ def _moments(
     one = (stage.groups, stage.rows)
     parts = list(state.split(_sizes(stage, plan.batch_training)))
     sample = batch = None
-    if stage.spec.uses_samples:
+    if stage.uses_samples:
         mean, cov = parts[:2]
         shape = (stage.samples, *one)
         sample = Moments(mean.view(shape), cov.view(*shape, stage.rows))

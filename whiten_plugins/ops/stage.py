@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .spec import STATISTICS, Moments, NormSpec
+from .spec import SAMPLE_STATS, STATISTICS, Moments, NormSpec
 
 
 class Parameters(NamedTuple):
@@ -110,7 +110,7 @@ class Stage:
         return cls(
             spec,
             active,
-            samples if spec.uses_samples else 1,
+            samples if set(active) & set(SAMPLE_STATS) else 1,
             groups,
             channels // (groups * spec.num_rows) if parameters.affine else 1,
             parameters.ratio_groups,
@@ -125,6 +125,11 @@ class Stage:
     def entries(self) -> int:
         """E, matrices A of a sample."""
         return self.groups * self.slots
+
+    @property
+    def uses_samples(self) -> bool:
+        """Return whether a statistic of each sample is read."""
+        return any(name in SAMPLE_STATS for name in self.active)
 
     @functools.cached_property
     def positions(self) -> dict[str, int]:

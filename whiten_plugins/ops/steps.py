@@ -63,7 +63,7 @@ def _statistics(x: Tensor, call: Call, running: Running | None) -> Statistics:
     plan = call.plan
     spec, backend = plan.spec, plan.backend
     rows = statistics_view(x, spec)
-    sample = backend.moments(rows) if spec.uses_samples else None
+    sample = backend.moments(rows) if plan.stage.uses_samples else None
     if not plan.batch_training:
         batch = None
         if spec.uses_batch:

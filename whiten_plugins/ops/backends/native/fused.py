@@ -60,7 +60,7 @@ class FusedNorm:
     def __init__(self, plan: Plan, shape: torch.Size) -> None:
         stage, spec = plan.stage, plan.spec
         self.reads_running = spec.uses_batch and not plan.batch_training
-        counts = [shape[0]] * spec.uses_samples + [1] * plan.batch_training
+        counts = [shape[0]] * stage.uses_samples + [1] * plan.batch_training
         means = stage.groups * stage.rows
         self._state_size = sum(counts) * means * (1 + stage.rows)
         struct = stage_struct(stage)
@@ -69,7 +69,7 @@ class FusedNorm:
             samples=shape[0],
             stride=shape[1:].numel(),
             length=shape[1:].numel() // means,
-            own=spec.uses_samples,
+            own=stage.uses_samples,
             tracks=plan.batch_training,
             keeps_matrix=spec.running == 'matrix',
             stage=struct,

@@ -33,10 +33,15 @@ class _Taken:
     """Moments that a forward takes from its input, in one tensor."""
 
     def __init__(self, plan: Plan, samples: int) -> None:
-        stage, spec = plan.stage, plan.spec
+        stage = plan.stage
         self.groups, self.rows = stage.groups, stage.rows
-        self.counts = [samples] * spec.uses_samples + [1] * plan.batch_training
-        self.of_samples, self.of_batch = spec.uses_samples, plan.batch_training
+        self.counts = [samples] * stage.uses_samples + [
+            1
+        ] * plan.batch_training
+        self.of_samples, self.of_batch = (
+            stage.uses_samples,
+            plan.batch_training,
+        )
 
     def new(self, x: Tensor) -> Tensor:
         """Return room for them."""
