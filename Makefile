@@ -107,8 +107,9 @@ lock: ## bring uv.lock and requirements.txt up to pyproject.toml
 	$(UV) lock
 	@$(EXPORT) > requirements.txt
 
-benchmark: env ## time and memory of the layers against BatchNorm
-	$(RUN) tools/benchmark.py
+benchmark: env ## time and memory of the layers, and the page that shows them
+	$(RUN) tools/benchmark.py --json benchmarks/results/layers_cpu.json
+	$(RUN) -m benchmarks.page
 
 clean: ## remove caches and builds; environments and results stay
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache \

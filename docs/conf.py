@@ -4,7 +4,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / 'docs')]
+
+import notebooks  # noqa: E402
 
 import whiten_plugins  # noqa: E402
 
@@ -35,3 +37,8 @@ napoleon_numpy_docstring = False
 html_theme = 'furo'
 html_title = 'whiten_plugins'
 copybutton_exclude = '.linenos, .gp, .go'
+
+
+def setup(app):
+    """Write the notebooks as pages before anything is read."""
+    app.connect('builder-inited', notebooks.write_pages)

@@ -73,6 +73,7 @@ def runner(model, work_dir, hooks=(), **settings):
         'custom_hooks': list(hooks),
         'randomness': dict(seed=0),
         'log_level': 'WARNING',
+        'cfg': Config({}),
         'experiment_name': f'test {next(_NUMBERS)}',
     } | settings
     return Runner(
@@ -81,6 +82,5 @@ def runner(model, work_dir, hooks=(), **settings):
         optim_wrapper=dict(
             type='OptimWrapper', optimizer=dict(type='SGD', lr=0.5)
         ),
-        cfg=Config({}),
         **copy.copy(settings),
     )

@@ -16,6 +16,8 @@ PAGES = sorted(
         part.startswith(('.', '_build', 'build', 'node_modules'))
         for part in path.relative_to(ROOT).parts
     )
+    # Written from a notebook, which a test of its own runs.
+    and not path.with_suffix('.ipynb').exists()
 )
 
 
