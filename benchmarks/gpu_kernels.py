@@ -7,6 +7,7 @@ tells registers, shared memory, spills and instructions (:func:`usage`).
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -208,7 +209,8 @@ class Usage:
 
     ``spilled`` are bytes of a thread's registers in memory; ``mix`` counts
     the instructions of the loop that multiplies most, or of the whole
-    kernel if it has none, by name.
+    kernel if it has none, by name. An instruction of a tensor core takes
+    ``tensor`` multiply-adds for each warp; 0 for a kernel without.
     """
 
     registers: int
@@ -216,6 +218,7 @@ class Usage:
     spilled: int
     warps: int
     mix: Counter[str]
+    tensor: float
 
 
 _TOOLS = Path(triton.__file__).parent / 'backends' / 'nvidia' / 'bin'
@@ -251,7 +254,20 @@ def _usage(compiled: Any) -> Usage:
             _loops(code),
             key=lambda mix: sum(mix[name] for name in PRODUCTS),
         ),
+        _tensor(compiled.asm['ptx']),
     )
+
+
+_SHAPE = re.compile(r'\b(mma\.sync|wgmma\.mma_async)\S*?\.m(\d+)n(\d+)k(\d+)')
+
+
+def _tensor(ptx: str) -> float:
+    """Return the multiply-adds of a tensor core's instruction, by warp."""
+    found = _SHAPE.search(ptx)
+    if found is None:
+        return 0
+    kind, *shape = found.groups()
+    return math.prod(map(int, shape)) / (4 if kind.startswith('w') else 1)
 
 
 def _output(tool: str, *arguments: str) -> str:

@@ -26,11 +26,13 @@ ASSUMPTIONS = (
     'H100 SXM: 3.35 TB/s, of which a pass reaches 88 %; 132 processors at '
     '1.7 GHz that issue 4 instructions of a warp a cycle.',
     'A pass takes the longer of its bytes and its instructions. Its '
-    'multiply-adds are counted from its shapes, padding included; all its '
+    'multiply-adds are counted from its shapes, padding included (and for '
+    'half precision the bfloat16 products that stand for one); all its '
     'instructions are these over the share of multiply-adds in the loop that '
     'has most of them, and fewer than 16 warps on a processor (by registers, '
     'shared memory and programs) issue proportionally less.',
-    'Products in tensor cores run at 400 TFLOP/s.',
+    'Products in tensor cores run at 400 TFLOP/s where enough warps are '
+    'there, fewer proportionally slower.',
     'A launch costs 2.5 us on the GPU, a torch operator between the kernels '
     '2 us in all, a round trip to memory of a small kernel 1 us.',
     'A small kernel takes its products one after another on one processor; '
@@ -51,18 +53,20 @@ class _Traffic(NamedTuple):
     """Bytes and multiply-adds of a pass over a tensor.
 
     ``tensors`` says how many times the tensor is read or written,
-    ``products`` how many multiply-adds an element takes for each row.
+    ``products`` how many multiply-adds an element takes for each row,
+    ``halves`` how many bfloat16 products stand for one of half precision.
     """
 
     tensors: int
     products: int
+    halves: int
 
 
 PASSES = {
-    'moments': _Traffic(1, 1),
-    'affine': _Traffic(2, 1),
-    'gradients': _Traffic(2, 1),
-    'input_gradient': _Traffic(3, 2),
+    'moments': _Traffic(1, 1, 4),
+    'affine': _Traffic(2, 1, 3),
+    'gradients': _Traffic(2, 1, 1),
+    'input_gradient': _Traffic(3, 2, 3),
 }
 CHAINED = {'matrix_forward': (3, 0), 'matrix_backward': (3, 8)}
 """Products of each Newton iteration, forward and backward."""
@@ -103,23 +107,31 @@ def _pass(
     rows = _rows(launch)
     padding = rows / launch.options.get('ROWS', rows)
     products = elements * padding * rows * traffic.products
+    if found.tensor:
+        products *= traffic.halves
     return max(moved, _issue(launch, found, products)) + LAUNCH
 
 
 def _issue(launch: Launch, found: Usage, products: float) -> float:
     """Return microseconds that the instructions of a pass take."""
-    names = [name for name in PRODUCTS if found.mix[name]]
-    if names and names[0] not in ('FFMA', 'FFMA2'):
-        return 2 * products / TENSOR_FLOPS
-    multiplies = found.mix['FFMA'] + 2 * found.mix['FFMA2']
+    mix = found.mix
+    if found.tensor:
+        multiplies = sum(mix[name] for name in PRODUCTS[2:])
+        each = found.tensor
+    else:
+        multiplies = mix['FFMA'] + 2 * mix['FFMA2']
+        each = 32
     # Without products in the loop, additions and conversions do the work.
-    share = multiplies / found.mix.total() if multiplies else 0.25
+    share = multiplies / mix.total() if multiplies else 0.25
     by_registers = 65536 // (32 * max(found.registers, 1))
     by_programs = launch.programs * found.warps / PROCESSORS
     by_shared = 228e3 // max(found.shared, 1) * found.warps
     warps = min(64, by_registers, by_programs, by_shared)
     filled = min(1.0, warps / WARPS_TO_FILL)
-    return products / 32 / share / (ISSUED * filled)
+    issue = products / each / share / (ISSUED * filled)
+    if found.tensor:
+        return max(issue, 2 * products / (TENSOR_FLOPS * filled))
+    return issue
 
 
 def _small(launch: Launch, found: Usage) -> float:

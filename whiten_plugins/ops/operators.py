@@ -101,11 +101,12 @@ def _fused(
     """Return what :func:`_normalize` does, by all steps in one."""
     assert plan.fused is not None  # else there are the steps
     stage, kept = plan.stage, None
+    empty = x.new_empty(0, dtype=compute_dtype(x))
     if plan.batch_training:
-        kept = x.new_empty(1, stage.groups, stage.rows, stage.rows)
+        kept = empty.new_empty(1, stage.groups, stage.rows, stage.rows)
     y, state = plan.fused.forward(x, parameters, running, None, kept)
     if kept is None:
-        return y, state, x.new_empty(0), x.new_empty(0)
+        return y, state, empty, empty.clone()
     _, batch = _moments(state, plan)
     assert batch is not None  # of a batch in training
     return y, state, batch.mean.clone(), kept

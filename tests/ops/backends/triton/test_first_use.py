@@ -142,24 +142,3 @@ def test_forced_kernel_that_fails_later_is_an_error(uncompilable, monkeypatch):
     norm = Case('SW', dict(num_pergroup=4)).norm(8)
     with pytest.raises(RuntimeError, match=UNCOMPILABLE):
         norm(torch.randn(2, 8, 3, 5))
-
-
-@pytest.mark.parametrize(
-    'rows, dtype, served',
-    [
-        (64, torch.float32, True),
-        (64, torch.bfloat16, False),
-        (33, torch.float16, False),
-        (32, torch.float16, True),
-    ],
-)
-def test_half_precision_of_many_rows_on_blackwell_is_pytorchs(
-    rows, dtype, served, monkeypatch
-):
-    """Triton makes tf32 products of it there."""
-    monkeypatch.setattr(activations, 'capability', lambda device: (10, 0))
-    x = torch.empty(1, 1, rows, 4, dtype=dtype)
-    assert activations.serves(x, rows) == served
-    monkeypatch.setattr(activations, 'capability', lambda device: (9, 0))
-    assert activations.serves(x, rows)
-    assert tuning.MAX_ROWS >= rows

@@ -211,6 +211,24 @@ def test_nan_in_one_group_stays_out_of_its_running_statistics(name, device):
     assert running.num_batches == before[2] + 2
 
 
+@pytest.mark.parametrize('name', ['SW 2', 'ItN'])
+def test_what_is_tracked_is_handed_out(name, device):
+    """As torch.compile needs it, which updates the buffers itself."""
+    spec = SPECS[name]
+    x = random_input(SHAPE).half().to(device)
+    parameters = moved(parameters_of(spec, 12, device), device, torch.float32)
+    stage = Stage.of(spec, spec.stats, 3, 12, parameters)
+    norm = fused.fuse(fused.KERNELS, Plan(stage, True), x.shape)
+    kept = torch.empty(1, 4, 3, 3, device=device)
+    _, state = norm.forward(x, parameters, None, None, kept)
+    running = running_of(spec, 12, device)
+    norm.forward(x, parameters, running, 1.0)
+    assert torch.equal(kept[0], running.cov)
+    assert torch.equal(
+        norm._taken.split(state)[1].mean[0].flatten(), running.mean
+    )
+
+
 def test_what_the_kernels_do_not_take_is_left_to_the_steps():
     spec = NormSpec(('bw',), 3, whitening='zca')
     parameters = parameters_of(spec, 12, 'cpu')

@@ -1,7 +1,7 @@
 """The four passes over activations, in Triton.
 
-Arguments and results are those of :mod:`..torch.activations`; what
-:func:`_serves` refuses is PyTorch's.
+Arguments and results are those of :mod:`..torch.activations`; groups of more
+than :data:`.tuning.MAX_ROWS` rows are PyTorch's.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from .kernels.moments import matrix_moments, scalar_moments
 from .layouts import ELEMENTS, ENTRIES, Layout, layout_of
 from .statistics import Cut, empty_moments, merge_parts
 from .tuning import (
-    HALF_ROWS_OF_BLACKWELL,
     MAX_ROWS,
-    capability,
     chunks,
     gram_tile,
     launch,
@@ -31,24 +29,13 @@ from .tuning import (
 )
 
 
-def serves(x: Tensor, rows: int) -> bool:
-    """Return whether the kernels take groups of so many rows on this chip.
-
-    For Blackwell (capability 10) Triton makes tf32 products of half-precision
-    tiles of 64 rows and more, although full float32 is asked for.
-    """
-    if rows > HALF_ROWS_OF_BLACKWELL and x.element_size() < 4:
-        return rows <= MAX_ROWS and capability(x.device)[0] != 10
-    return rows <= MAX_ROWS
-
-
 def _limited(function: Callable) -> Callable:
     """Hand what the kernels do not take to PyTorch."""
     reference = getattr(pytorch, function.__name__)
 
     @functools.wraps(function)
     def limited(x: Tensor, *args):
-        return (function if serves(x, x.shape[2]) else reference)(x, *args)
+        return (function if x.shape[2] <= MAX_ROWS else reference)(x, *args)
 
     return limited
 

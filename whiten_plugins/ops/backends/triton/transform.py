@@ -248,7 +248,7 @@ def launch_backward(
     launch(
         matrix_backward,
         samples * groups,
-        (*tensors, layer, new(samples, groups, 3 * T - 1, width, width)),
+        (*tensors, layer, new(samples, groups, 3 * T, width, width)),
         (*numbers, stage.slots),
         **options,
         T=T,

@@ -19,9 +19,6 @@ from .layouts import ENTRIES, Layout
 MAX_ROWS = 128
 """Rows whose (c, c) accumulator fits the registers of one program."""
 
-HALF_ROWS_OF_BLACKWELL = 32
-"""The same for half precision on capability 10; see activations.py."""
-
 MAX_STAGE_ROWS = 64
 """Rows whose Newton iteration fits the registers of one program."""
 
@@ -112,17 +109,6 @@ def merge_tile(rows: int) -> MergeTile:
 def stage_warps(rows: int) -> int:
     """Return the number of warps that share one small matrix."""
     return min(8, padded(rows) // 4)
-
-
-@functools.cache
-def capability(device: torch.device) -> tuple[int, int]:
-    """Return the compute capability of a GPU.
-
-    It is (0, 0) for the interpreter on a CPU.
-    """
-    if device.type != 'cuda':
-        return 0, 0
-    return torch.cuda.get_device_capability(device)
 
 
 @functools.cache

@@ -13,8 +13,9 @@ from .tiles import (
     ENTRIES,
     at,
     extent,
+    load_raw,
     load_tile,
-    product,
+    mapped,
     step,
     store_tile,
 )
@@ -45,8 +46,8 @@ def _add_product(
         inside = (row[:, None] < ROWS) & (slab[None, :] < ROWS)
         a = tl.load(matrix + offsets, mask=inside, other=0.0)
         mask = (slab[:, None] < ROWS) & (element[None, :] < size)
-        tile = load_tile(x, slab.to(tl.int64) * x_row, element * x_m, mask)
-        total += product(a, tile)
+        tile = load_raw(x, slab.to(tl.int64) * x_row, element * x_m, mask)
+        total += mapped(a, tile)
     return total
 
 

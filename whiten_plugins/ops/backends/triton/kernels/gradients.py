@@ -14,8 +14,9 @@ from .tiles import (
     chunk_start,
     columns_of,
     extent,
+    load_raw,
     load_tile,
-    product,
+    raw_product,
     square,
     step,
 )
@@ -60,11 +61,11 @@ def matrix_gradients(
         element = begin + tl.arange(0, BLOCK)
         mask = (row[:, None] < ROWS) & (element[None, :] < size)
         columns = columns_of(element, width, g_n, g_m, SHARED)
-        tile = load_tile(g, g_rows, columns, mask)
+        tile = load_raw(g, g_rows, columns, mask)
         columns = columns_of(element, width, x_n, x_m, SHARED)
-        other = load_tile(x, x_rows, columns, mask)
-        gram += product(tile, tl.trans(other))
-        total += tile
+        other = load_raw(x, x_rows, columns, mask)
+        gram += raw_product(tile, tl.trans(other))
+        total += tile.to(tl.float32)
 
     stride = num_samples * num_entries * (ROWS * ROWS + ROWS)
     offsets, inside = square(row, ROWS)

@@ -179,7 +179,7 @@ def matrix_backward(
     each n by itself, ``stride`` apart, and summed later. dA and db are sums
     of chunks. Those through ``ln`` concern all groups: ``d_layer`` (N, G, 2)
     takes what comes from each, to be added later. ``scratch``
-    (N, G, 3 T - 1, P, P) holds two operands and the Newton iterates.
+    (N, G, 3 T, P, P) holds two operands and the Newton iterates.
     """
     program = tl.program_id(0)
     n, g = program // num_groups, program % num_groups
@@ -192,7 +192,7 @@ def matrix_backward(
         n, g, num_groups, num_logits, groups_per_ratio, row, eye, eps,
         IW, IN, LN, BW, BN, HARD, ROWS,
     )  # fmt: skip
-    buffer = scratch + program.to(tl.int64) * ((3 * T - 1) * PADDED * PADDED)
+    buffer = scratch + program.to(tl.int64) * (3 * T * PADDED * PADDED)
     iterates = buffer + 2 * PADDED * PADDED
     padded = row[:, None] * PADDED + row[None, :]
     whitening, S, trace = newton_schulz(cov, eye, padded, iterates, buffer, T)

@@ -15,8 +15,8 @@ from .tiles import (
     chunk_start,
     columns_of,
     extent,
+    gram_of,
     load_tile,
-    product,
     square,
     step,
 )
@@ -43,6 +43,7 @@ def matrix_moments(
     width = extent(width, LAYOUT, ELEMENTS)
     x_n, x_e = step(x_n, LAYOUT, 0), step(x_e, LAYOUT, ENTRIES)
     x_m = step(x_m, LAYOUT, ELEMENTS)
+    WIDE: tl.constexpr = x.dtype.element_ty == tl.float32
     part = tl.program_id(0)
     entry = part // num_chunks
     x += at(entry // num_entries, entry % num_entries, x_n, x_e)
@@ -64,7 +65,7 @@ def matrix_moments(
         tile = load_tile(x, rows, columns, mask)
         tile = tl.where(mask, tile - shift[:, None], 0.0)
         total += tile
-        gram += product(tile, tl.trans(tile))
+        gram += gram_of(tile, WIDE)
 
     count = (stop - start).to(tl.float32)
     offset = tl.sum(total, 1) / count

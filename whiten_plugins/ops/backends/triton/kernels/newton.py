@@ -105,10 +105,15 @@ def newton_schulz_backward(
         trace: the trace that it returned.
         eye: as it got it.
         offsets: as it got them.
-        iterates: what it filled with Y_k, Z_k and R_k.
+        iterates: what it filled with Y_k, Z_k and R_k; behind them is room
+            for one matrix more.
         buffer: see :func:`multiply`.
         T: number of iterations.
     """
+    # In memory meanwhile: many matrices do not fit the registers.
+    kept = iterates + 3 * (T - 1) * S.numel + offsets
+    tl.store(kept, S)
+    of_trace = sum_of(dW * W)
     tl.debug_barrier()  # all threads see the iterates
     row = tl.arange(0, S.shape[0])
     transposed = row[None, :] * S.shape[0] + row[:, None]
@@ -116,17 +121,16 @@ def newton_schulz_backward(
     dY = tl.zeros_like(S)
     for k in range(1, T):
         step = iterates + (T - 1 - k) * 3 * S.numel + transposed
-        Y = tl.load(step)
-        H = multiply(Y, dY, buffer, offsets)
-        Z = tl.load(step + S.numel)
-        H = -0.5 * (H + multiply(dZ, Z, buffer, offsets))
-        R = tl.load(step + 2 * S.numel)
-        dY = multiply(dY, R, buffer, offsets)
-        dY += multiply(Z, H, buffer, offsets)
-        dZ = multiply(R, dZ, buffer, offsets)
-        dZ += multiply(H, Y, buffer, offsets)
+        H = multiply(tl.load(step), dY, buffer, offsets)
+        H += multiply(dZ, tl.load(step + S.numel), buffer, offsets)
+        H = -0.5 * H
+        dY = multiply(dY, tl.load(step + 2 * S.numel), buffer, offsets)
+        dY += multiply(tl.load(step + S.numel), H, buffer, offsets)
+        dZ = multiply(tl.load(step + 2 * S.numel), dZ, buffer, offsets)
+        dZ += multiply(H, tl.load(step), buffer, offsets)
     # Z_1 = R_0 and Y_1 = S R_0, where R_0 = (3 I - S) / 2
+    S = tl.load(kept)
     dR = dZ + multiply(S, dY, buffer, offsets)
     dS = multiply(dY, 1.5 * eye - 0.5 * S, buffer, offsets) - 0.5 * dR
-    d_trace = -sum_of(dS * S) - 0.5 * sum_of(dW * W)
+    d_trace = -sum_of(dS * S) - 0.5 * of_trace
     return (dS + d_trace * eye) / trace

@@ -3,11 +3,16 @@
 Strides and sizes come as :mod:`..layouts` passes them.
 """
 
+import os
+
 import triton
 import triton.language as tl
 
 PRECISION = tl.constexpr('ieee')
-"""Full float32 in every product, never tf32."""
+"""Full float32 in every product of float32, never tf32."""
+
+INTERPRETED = tl.constexpr(os.environ.get('TRITON_INTERPRET') == '1')
+"""Whether these run in the interpreter, which has no bfloat16 products."""
 
 ENTRIES = tl.constexpr(1)
 ROWS = tl.constexpr(2)
@@ -29,10 +34,12 @@ def step(stride, LAYOUT: tl.constexpr, DIMENSION: tl.constexpr):
 @triton.jit
 def extent(size, LAYOUT: tl.constexpr, DIMENSION: tl.constexpr):
     """Return the size of a dimension, a multiple of 16 where aligned."""
-    if LAYOUT == 2 * DIMENSION + 1:
-        result = size * 16
-    else:
+    if LAYOUT != 2 * DIMENSION + 1:
         result = size
+    elif DIMENSION == ELEMENTS:  # of all samples, more than 2^31 perhaps
+        result = size.to(tl.int64) * 16
+    else:
+        result = size * 16
     return result
 
 
@@ -40,6 +47,82 @@ def extent(size, LAYOUT: tl.constexpr, DIMENSION: tl.constexpr):
 def product(a, b):
     """Return ``a @ b`` in float32."""
     return tl.dot(a, b, input_precision=PRECISION)
+
+
+@triton.jit
+def _dot(a, b):
+    """Return ``a @ b`` of half precision, with float32 sums."""
+    if INTERPRETED:
+        a, b = a.to(tl.float32), b.to(tl.float32)
+    return tl.dot(a, b)
+
+
+@triton.jit
+def raw_product(a, b):
+    """Return ``a @ b`` of activations in their dtype, in float32.
+
+    Tensor cores multiply those of half precision exactly.
+    """
+    if a.dtype == tl.float32:
+        result = product(a, b)
+    else:
+        result = _dot(a, b)
+    return result
+
+
+@triton.jit
+def _split(x):
+    """Return two bfloat16 whose sum has 16 bits of float32."""
+    high = x.to(tl.bfloat16)
+    return high, (x - high.to(tl.float32)).to(tl.bfloat16)
+
+
+@triton.jit
+def gram_of(tile, WIDE: tl.constexpr):
+    """Return ``tile @ tile.T`` of centred activations, in float32.
+
+    Activations of half precision have two bfloat16 each, multiplied in
+    tensor cores with float32 sums. ``WIDE`` for those of float32.
+    """
+    if WIDE:
+        result = product(tile, tl.trans(tile))
+    else:
+        high, low = _split(tile)
+        result = _dot(low, tl.trans(low))
+        result = result + _dot(low, tl.trans(high))
+        result = result + _dot(high, tl.trans(low))
+        result = result + _dot(high, tl.trans(high))
+    return result
+
+
+@triton.jit
+def mapped(a, x):
+    """Return ``a @ x`` in float32.
+
+    Beside activations of half precision, a has three bfloat16 for each
+    number, which lose nothing; float16 is the sum of two, exactly.
+
+    Args:
+        a: float32.
+        x: activations in their dtype.
+    """
+    if x.dtype == tl.float32:
+        result = product(a, x)
+    else:
+        first, _ = _split(a)
+        second, third = _split(a - first.to(tl.float32))
+        if x.dtype == tl.bfloat16:
+            result = _dot(third, x)
+            result = result + _dot(second, x)
+            result = result + _dot(first, x)
+        else:
+            high, low = _split(x.to(tl.float32))
+            result = _dot(second, low)
+            result = result + _dot(first, low)
+            result = result + _dot(third, high)
+            result = result + _dot(second, high)
+            result = result + _dot(first, high)
+    return result
 
 
 @triton.jit
@@ -61,8 +144,8 @@ def columns_of(element, width, x_n, x_m, SHARED: tl.constexpr):
 
 
 @triton.jit
-def load_tile(x, rows, columns, mask):
-    """Load a tile as float32, 0 outside the mask.
+def load_raw(x, rows, columns, mask):
+    """Load a tile in its dtype, 0 outside the mask.
 
     Args:
         x: pointer.
@@ -70,8 +153,13 @@ def load_tile(x, rows, columns, mask):
         columns: offsets of the elements, (M,).
         mask: (R, M).
     """
-    offsets = rows[:, None] + columns[None, :]
-    return tl.load(x + offsets, mask=mask, other=0.0).to(tl.float32)
+    return tl.load(x + rows[:, None] + columns[None, :], mask=mask, other=0.0)
+
+
+@triton.jit
+def load_tile(x, rows, columns, mask):
+    """Load a tile as float32; arguments as load_raw's."""
+    return load_raw(x, rows, columns, mask).to(tl.float32)
 
 
 @triton.jit
