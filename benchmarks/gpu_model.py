@@ -169,51 +169,39 @@ def _variants(capability: int) -> Iterator[Launch]:
                 yield from gpu_kernels.compile_step(build, x, capability)
 
 
-def times(counts: list[dict], hosts: list[dict]) -> Iterator[dict]:
-    """Yield modelled microseconds and ratios to BatchNorm."""
-    operators = {
-        row['norm']: row['forward']['torch'] + row['backward']['torch']
-        for row in counts
-        if row['format'] == 'contiguous'
-    }
-    host_times = {row['norm']: row['microseconds'] for row in hosts}
-    of_base = statistics.median(row['BN'] for row in hosts)
+def times() -> Iterator[dict]:
+    """Yield modelled microseconds of the kernels, and of BatchNorm."""
     for name, build in NORMS.items():
         for label, dtype in DTYPES.items():
             for shape in SHAPES:
                 x = torch.empty(shape, dtype=dtype)
                 made = gpu_kernels.compile_step(build, x, 90)
-                found = modelled(made, shape, x.element_size())
-                base = batch_norm(shape, x.element_size())
-                between = OPERATOR * operators[name]
-                gpu = found['passes'] + found['small'] + between
                 yield {
                     'norm': name,
                     'dtype': label,
                     'shape': list(shape),
-                    **found,
-                    'operators': between,
-                    'BN': base,
-                    'passes ratio': found['passes'] / base,
-                    'GPU ratio': gpu / base,
-                    'ratio with host': max(gpu, host_times[name])
-                    / max(base, of_base),
+                    **modelled(made, shape, x.element_size()),
+                    'BN': batch_norm(shape, x.element_size()),
                 }
 
 
-def measure(capabilities: list[int], repeats: int) -> dict:
-    """Return all figures."""
+PARTS: dict[str, Callable[[argparse.Namespace], Iterator[dict]]] = {
+    'launches': lambda args: launches(),
+    'host': lambda args: host(args.repeats),
+    'compilations': lambda args: compilations(),
+    'times': lambda args: times(),
+    'compiled': lambda args: compiled(args.capabilities),
+}
+
+
+def measure(args: argparse.Namespace) -> dict:
+    """Return the parts of the figures that are asked for."""
     torch.set_num_threads(1)
-    counts, hosts = list(launches()), list(host(repeats))
     return {
         'machine': describe_machine(torch.device('cpu')),
         'triton': triton.__version__,
         'assumptions': ASSUMPTIONS,
-        'launches': counts,
-        'host': hosts,
-        'compilations': list(compilations()),
-        'times': list(times(counts, hosts)),
-        'compiled': list(compiled(capabilities)),
+        **{part: list(PARTS[part](args)) for part in args.parts},
     }
 
 
@@ -241,17 +229,7 @@ def show(found: dict) -> str:
         ),
         markdown(
             ('norm', 'dtype', 'shape', 'passes / BN', 'GPU / BN', 'with host'),
-            [
-                (
-                    row['norm'],
-                    row['dtype'],
-                    'x'.join(map(str, row['shape'])),
-                    f'{row["passes ratio"]:.2f}',
-                    f'{row["GPU ratio"]:.2f}',
-                    f'{row["ratio with host"]:.2f}',
-                )
-                for row in found['times']
-            ],
+            [_ratios(row, found) for row in found['times']],
         ),
         markdown(
             ('sm', 'kernel and rows', 'registers', 'shared, B', 'spilled, B'),
@@ -260,6 +238,22 @@ def show(found: dict) -> str:
         '\n'.join(f'- {line}' for line in found['assumptions']),
     ]
     return '\n\n'.join(parts)
+
+
+def _ratios(row: dict, found: dict) -> tuple:
+    """Return a row of ratios to BatchNorm: the GPU's alone, and the whole."""
+    (counts, *_) = (v for v in found['launches'] if v['norm'] == row['norm'])
+    (host_times,) = (v for v in found['host'] if v['norm'] == row['norm'])
+    operators = counts['forward']['torch'] + counts['backward']['torch']
+    gpu = row['passes'] + row['small'] + OPERATOR * operators
+    whole = max(gpu, host_times['microseconds'])
+    ratios = (
+        row['passes'] / row['BN'],
+        gpu / row['BN'],
+        whole / max(row['BN'], host_times['BN']),
+    )
+    shape = 'x'.join(map(str, row['shape']))
+    return row['norm'], row['dtype'], shape, *(f'{r:.2f}' for r in ratios)
 
 
 def _paired(found: dict) -> Iterator[tuple[dict, dict]]:
@@ -288,15 +282,24 @@ def main() -> None:
         default=list(gpu_kernels.PROCESSORS),
         help='chips to compile for (default: all)',
     )
+    parser.add_argument(
+        '--parts',
+        nargs='+',
+        choices=PARTS,
+        default=list(PARTS),
+        help='what to measure; the others stay as they are (default: all)',
+    )
     parser.add_argument('--repeats', type=int, default=300)
     args = parser.parse_args()
     found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if args.action == 'measure':
-        found[args.name] = measure(args.capabilities, args.repeats)
+        kept = found.get(args.name, {})
+        found[args.name] = {**kept, **measure(args)}
         text = json.dumps(found, indent=1) + '\n'
         write_files({RESULTS: methodcaller('write_text', text)})
-    if args.name not in found:
-        parser.error(f'no figures {args.name!r}; there are {", ".join(found)}')
+    missing = set(PARTS) - set(found.get(args.name, {}))
+    if missing:
+        parser.error(f'no {", ".join(sorted(missing))} of {args.name!r} yet')
     print(show(found[args.name]))
 
 

@@ -1,5 +1,7 @@
 """The model of a GPU reads what the compiler made, and counts rightly."""
 
+import argparse
+
 import pytest
 import torch
 
@@ -85,7 +87,10 @@ def test_random_shapes_repeat(model):
 
 @pytest.mark.slow
 def test_figures_are_shown(model):
-    found = model.measure([90], repeats=3)
+    args = argparse.Namespace(
+        capabilities=[90], repeats=3, parts=list(model.PARTS)
+    )
+    found = model.measure(args)
     text = model.show(found)
     for part in ('SN', 'GW', 'channels_last', 'sm', *found['assumptions']):
         assert part in text
