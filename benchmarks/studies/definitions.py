@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from itertools import chain
 
-from benchmarks.studies.study import Cell, Study
+from benchmarks.studies import on_digits as digits
+from benchmarks.studies.cost import cost_cells
+from benchmarks.studies.study import Cell, Metric, Study
 from benchmarks.studies.trainings import (
     DATA,
     DETECTOR,
@@ -65,7 +67,57 @@ def _fine_tuned(batch_size: int) -> list[Cell]:
     return cells
 
 
+_SMALL = {row: [norm] for row, norm in digits.NORMS.items()}
+_PLACED = {
+    f'{row} first, then BN': [digits.NORMS[row], digits.BN, digits.BN]
+    for row in ('SW', 'GW')
+}
+_SN_DIGITS = {SN_ROW: [dict(type='SN', stats=('in', 'ln'))]}
+_LEARN_RATIOS = {row: _SMALL[row] for row in ('SN', 'SW')}
+_ACCURACY = Metric('accuracy', 'accuracy, %', 100)
+_CONDITION = Metric('condition', 'condition (90 %) after the norms')
+_DIGITS = (
+    "Three convolutions with norms on scikit-learn's handwritten digits, "
+    '1,200 images an epoch, a step from every 8 of them; accuracy on 597.'
+)
+_STEP = (
+    'Every step takes the mean gradient of 8 images, whatever the batch: '
+    'only the normalization sees fewer.'
+)
+
+
+def _sizes(norm: str, argument: str, values: tuple[int, ...]) -> dict:
+    """Return a row for every value of one argument of a norm."""
+    return {
+        f'{norm}, {argument} {value}': [
+            {**digits.NORMS[norm], argument: value}
+        ]
+        for value in values
+    }
+
+
 STUDIES = {
+    'small-batches-digits': Study(
+        title='Small batches: classification',
+        question='Who fails at one and two images a batch, and who holds? '
+        '(SN Fig. 3, GW Fig. A2)',
+        setting=f'{_DIGITS} One epoch. {_STEP}',
+        columns='images a batch',
+        metrics=(
+            _ACCURACY,
+            Metric('mean bn', 'share of bn in the mean of SN, %', 100),
+            Metric('mean bw', 'share of bw in the mean of SW, %', 100),
+        ),
+        cells=(
+            *digits.cells(
+                {**_SMALL, **_PLACED},
+                {str(size): (size,) for size in (1, 2, 4, 8)},
+                digits.learned,
+            ),
+            *digits.cells(_SN_DIGITS, {'1': (1,)}, digits.learned),
+        ),
+        figure=True,
+    ),
     'small-batches-detection': Study(
         title='Small batches: detection',
         question='Who fails at one and two images a batch, and who holds? '
@@ -96,5 +148,149 @@ STUDIES = {
         cells=tuple(chain.from_iterable(map(_from_scratch, _BATCHES))),
         data=DATA[SEGMENTOR],
         figure=True,
+    ),
+    'ratios': Study(
+        title='Ratios: fine-tuning at another batch size',
+        question='Do ratios follow the batch size of the fine-tuning, or '
+        'keep that of the pre-training? (SN Fig. 14)',
+        setting=f'{_DIGITS} Two epochs, each at its own batch size. {_STEP}',
+        columns='images a batch, before and after',
+        metrics=(
+            Metric('mean bn', 'share of bn in the mean, %', 100),
+            Metric('var bn', 'share of bn in the variance, %', 100),
+            Metric('mean bw', 'share of bw in the mean, %', 100),
+        ),
+        cells=digits.cells(
+            _LEARN_RATIOS,
+            {f'{a}, {b}': (a, b) for a in (8, 1) for b in (8, 1)},
+            digits.learned,
+        ),
+    ),
+    'ratios-optimizer': Study(
+        title='Ratios: optimizer',
+        question='Do ratios depend on the optimizer? (SN 4.1.3)',
+        setting=f'{_DIGITS} Two epochs of 8 images a batch.',
+        columns='optimizer',
+        metrics=(
+            _ACCURACY,
+            Metric('mean bn', 'share of bn in the mean, %', 100),
+            Metric('mean bw', 'share of bw in the mean, %', 100),
+        ),
+        cells=digits.cells(
+            _LEARN_RATIOS, {'Adam': 'Adam', 'SGD': 'SGD'}, digits.learned_by
+        ),
+    ),
+    'hard-ratios': Study(
+        title='Hard ratios',
+        question='What do hard ratios cost? (SN Table 3)',
+        setting=f'{_DIGITS} Two epochs with soft ratios; every layer then '
+        'keeps its preferred statistic alone: as it is, fine-tuned for an '
+        'epoch, or from scratch. Folded: fine-tuned, its norms merged into '
+        'the convolutions where they chose batch statistics.',
+        columns='ratios',
+        metrics=(
+            _ACCURACY,
+            Metric('milliseconds', 'milliseconds for 64 images', digits=2),
+        ),
+        cells=digits.cells(
+            _LEARN_RATIOS,
+            {
+                how: how
+                for how in (
+                    'soft',
+                    'hard',
+                    'fine-tuned',
+                    'from scratch',
+                    'folded',
+                )
+            },
+            digits.hardened,
+        ),
+    ),
+    'moving-average': Study(
+        title='Moving and batch averages',
+        question='Are batch averages of the statistics better than moving '
+        'ones? (SN Fig. 6)',
+        setting=f'{_DIGITS} One epoch; the same network is tested with its '
+        'moving averages and with averages over the training images.',
+        columns='images a batch, average',
+        metrics=(_ACCURACY,),
+        cells=digits.cells(
+            {row: _SMALL[row] for row in ('BN', 'SN', 'SW')},
+            {
+                f'{size}, {name}': (size, average)
+                for size in (2, 8)
+                for name, average in (('moving', False), ('batch', True))
+            },
+            digits.averaged,
+        ),
+    ),
+    'newton-iterations': Study(
+        title='Newton iterations',
+        question='Do few and many iterations both hurt? (ItN supplement, '
+        'Fig. 1)',
+        setting=f'{_DIGITS} One epoch of 8 images a batch.',
+        columns='images a batch',
+        metrics=(_ACCURACY, _CONDITION),
+        cells=digits.cells(
+            {
+                **_sizes('ItN', 'T', (1, 3, 5, 7, 9)),
+                **_sizes('SW', 'T', (1, 3, 5, 7, 9)),
+            },
+            {'8': 8},
+            digits.conditioned,
+        ),
+    ),
+    'group-sizes': Study(
+        title='Groups',
+        question='How many groups of GW, how many channels in a group of SW? '
+        '(GW Fig. 2 and Table 1, SW section 4)',
+        setting=f'{_DIGITS} One epoch of 8 images a batch.',
+        columns='images a batch',
+        metrics=(_ACCURACY, _CONDITION),
+        cells=digits.cells(
+            {
+                **_sizes('GW', 'num_groups', (1, 2, 4, 8, 16, 32)),
+                **_sizes('SW', 'num_pergroup', (1, 2, 4, 8, 16)),
+            },
+            {'8': 8},
+            digits.conditioned,
+        ),
+    ),
+    'conversion': Study(
+        title='Conversion',
+        question='What does a BN network lose when it becomes another, and '
+        'does it pay against training from scratch?',
+        setting=f'{_DIGITS} Two epochs with BN, whose weights and statistics '
+        'the other norm takes; an epoch of fine-tuning at a fifth of the '
+        'learning rate, as long from scratch.',
+        columns='start',
+        metrics=(
+            _ACCURACY,
+            Metric(
+                'accuracy at the start', 'accuracy before fine-tuning, %', 100
+            ),
+            Metric('features off', 'features off at the start, %', 100),
+        ),
+        cells=digits.cells(
+            _SMALL,
+            {how: how for how in ('from BN', 'from scratch')},
+            digits.converted,
+        ),
+    ),
+    'cost': Study(
+        title='Cost',
+        question='What does a training step cost? (SW Tables 1 and 2, GW A2 '
+        'and A3, ItN Table 1)',
+        setting='Forward and backward of one norm on 8 images, in turns with '
+        'a 3 × 3 convolution of as many channels, which is the unit; median '
+        'of 15 rounds. Memory: the peak of such a step. One thread.',
+        columns='channels × map',
+        metrics=(
+            Metric('time', 'time, in convolutions', digits=2),
+            Metric('memory', 'memory, in convolutions', digits=2),
+        ),
+        cells=cost_cells(),
+        alone=True,
     ),
 }

@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.studies.page import values
+from benchmarks.studies.page import columns_of, values
 from benchmarks.studies.study import ROOT, Metric, Study, read_results
 
 FIGURES = ROOT / 'docs' / 'figures'
@@ -46,15 +46,15 @@ def _draw(study: Study, results: dict[str, list[dict]], path: Path) -> None:
 def _draw_metric(
     axes: Axes, study: Study, results: dict[str, list[dict]], metric: Metric
 ) -> None:
-    columns = list(dict.fromkeys(cell.column for cell in study.cells))
+    columns = columns_of(study)
     rows = list(dict.fromkeys(cell.row for cell in study.cells))
     for index, row in enumerate(rows):
-        points = [
+        points = sorted(
             (columns.index(cell.column), found)
             for cell in study.cells
             if cell.row == row
             and (found := values(results[cell.name], metric))
-        ]
+        )
         if not points:
             continue
         axes.errorbar(

@@ -50,13 +50,17 @@ def fill(text: str, studies: Mapping[str, Study]) -> str:
 def render(name: str, study: Study, results: dict[str, list[dict]]) -> str:
     """Return what a page says of a study."""
     done = [result for found in results.values() for result in found]
-    parts = [f'{study.question}\n', f'{study.setting}\n']
+    parts = [f'### {study.title}\n', f'{study.question}\n']
+    parts.append(f'{study.setting}\n')
     parts.append(f'```bash\npython tools/study.py {name}\n```\n')
     if not done:
         return '\n'.join([*parts, 'Not run yet.\n'])
     parts.append(f'{_about(study, done)}\n')
+    if study.figure:
+        parts.append(f'![{study.title}](figures/{name}.png)\n')
     for metric in study.metrics:
-        parts.append(table(study, results, metric, metric.title))
+        if any(values(found, metric) for found in results.values()):
+            parts.append(table(study, results, metric, metric.title))
     return '\n'.join(parts)
 
 
@@ -86,8 +90,10 @@ def table(
     cells = {
         (cell.row, cell.column): results[cell.name] for cell in study.cells
     }
-    columns = list(dict.fromkeys(cell.column for cell in study.cells))
-    rows = list(dict.fromkeys(cell.row for cell in study.cells))
+    columns = columns_of(study)
+    rows = dict.fromkeys(
+        cell.row for cell in study.cells if values(results[cell.name], metric)
+    )
     head = f'{corner}, {study.columns}' if corner else study.columns
     lines = [f'| {head} | {" | ".join(columns)} |']
     lines.append('|---' * (len(columns) + 1) + '|')
@@ -98,6 +104,14 @@ def table(
         ]
         lines.append(f'| {row} | {" | ".join(shown)} |')
     return '\n'.join(lines) + '\n'
+
+
+def columns_of(study: Study) -> list[str]:
+    """Return the columns, sorted where they are numbers."""
+    columns = list(dict.fromkeys(cell.column for cell in study.cells))
+    if all(column.isdigit() for column in columns):
+        columns.sort(key=int)
+    return columns
 
 
 def values(

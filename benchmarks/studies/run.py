@@ -122,10 +122,16 @@ def _in_waves(
         due = [run for run in due if run not in wave]
 
 
-def _results(jobs: list[tuple], workers: int) -> Iterator[str | None]:
+_jobs: list[tuple[str, Cell, int, Path]] = []  # of the processes to fork
+
+
+def _results(
+    jobs: list[tuple[str, Cell, int, Path]], workers: int
+) -> Iterator[str | None]:
+    _jobs[:] = jobs
     context = multiprocessing.get_context('fork')
     with context.Pool(workers, maxtasksperchild=1) as pool:
-        yield from pool.imap(_run_one, jobs, chunksize=1)
+        yield from pool.imap(_run_one, range(len(jobs)), chunksize=1)
 
 
 def _prepare(study: Study) -> None:
@@ -145,18 +151,21 @@ def _prepare(study: Study) -> None:
             load_config(ROOT / path)
 
 
-def _run_one(job: tuple[str, Cell, int, Path]) -> str | None:
+def _run_one(number: int) -> str | None:
     """Make one run and write its result.
 
     Returns:
         What failed, if anything.
     """
-    name, cell, seed, folder = job
+    name, cell, seed, folder = _jobs[number]
     torch.set_num_threads(1)
     start, cpu = time.monotonic(), time.process_time()
     commands: list[list[str]] = []
     if cell.measure is not None:
-        metrics, ratios = cell.measure(seed), {}
+        try:
+            metrics, ratios = cell.measure(seed), {}
+        except Exception as error:  # the other runs go on
+            return f'{cell.name}: {error!r}'
     else:
         place = folder_of(cell, seed, folder)
         place.mkdir(parents=True, exist_ok=True)

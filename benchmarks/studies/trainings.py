@@ -34,8 +34,9 @@ METRICS: dict[str, tuple[Metric, ...]] = {DETECTOR: AP, SEGMENTOR: MIOU}
 # Before fine-tuning, at 8 images a batch; and in the training that counts.
 PRETRAINING = {DETECTOR: 480, SEGMENTOR: 240}
 IMAGES = {DETECTOR: 160, SEGMENTOR: 480}
-# At 8 images a batch; at others in proportion to the root of the batch size,
-# as is usual for Adam.
+# Images whose gradients are averaged for a step, at every batch size: as with
+# many GPUs, only the normalization sees fewer.
+STEP = 8
 LEARNING_RATE = {DETECTOR: 3e-3, SEGMENTOR: 4e-3}
 
 Options = dict[str, Any]
@@ -78,17 +79,16 @@ def schedule(
     images: int | None = None,
     rate: float | None = None,
 ) -> Options:
-    """Return a schedule that shows the same images at every batch size.
+    """Return a schedule of the same images and steps at every batch size.
 
     Args:
         config: DETECTOR or SEGMENTOR.
         batch_size: images a batch.
         images: how many to show; the config's own number by default.
-        rate: learning rate at 8 images a batch; the config's own by default.
+        rate: learning rate; the config's own by default.
     """
     iterations = (images or IMAGES[config]) // batch_size
     warm_up = max(1, iterations // 8)
-    rate = rate or LEARNING_RATE[config]
     return {
         'train_dataloader.batch_size': batch_size,
         'train_cfg.max_iters': iterations,
@@ -97,7 +97,8 @@ def schedule(
         'param_scheduler.1.begin': warm_up,
         'param_scheduler.1.end': iterations,
         'default_hooks.checkpoint.interval': iterations,
-        'optim_wrapper.optimizer.lr': round(rate * (batch_size / 8) ** 0.5, 6),
+        'optim_wrapper.accumulative_counts': STEP // batch_size,
+        'optim_wrapper.optimizer.lr': rate or LEARNING_RATE[config],
     }
 
 
