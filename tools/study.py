@@ -21,7 +21,7 @@ from benchmarks.studies.run import StudyError
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        'name', choices=STUDIES, nargs='*', help='which studies'
+        'name', nargs='*', help=f'which studies: {", ".join(STUDIES)}'
     )
     parser.add_argument(
         '--work-dir',
@@ -43,8 +43,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.workers < 1:
         parser.error(f'--workers must be at least 1, got {args.workers}')
-    if not args.page and not args.name:
-        parser.error(f'name a study: {", ".join(STUDIES)}')
+    unknown = [name for name in args.name if name not in STUDIES]
+    if unknown or not (args.page or args.name):
+        parser.error(f'name a study, not {unknown}: {", ".join(STUDIES)}')
     console = Console()
     try:
         for name in () if args.page else args.name:
