@@ -7,7 +7,12 @@ Expected is what the PyTorch operators give in float64, which
 import pytest
 import torch
 
-from whiten_plugins.ops import Moments, NormSpec, Parameters
+from whiten_plugins.ops import (
+    SAMPLE_STATS,
+    Moments,
+    NormSpec,
+    Parameters,
+)
 from whiten_plugins.ops.backends import torch as pytorch
 from whiten_plugins.ops.stage import Stage, StageInputs
 
@@ -54,7 +59,8 @@ class StageCase:
 
         rows = spec.num_rows
         channels = groups * rows * slots
-        sample = moments(samples) if spec.uses_samples else None
+        of_samples = set(active or spec.stats) & set(SAMPLE_STATS)
+        sample = moments(samples) if of_samples else None
         batch = moments(1) if spec.uses_batch else None
         logits = (ratio_groups, len(spec.stats))
         logits = logits if ratio_groups else logits[1:]

@@ -143,13 +143,17 @@ void moments(const View* x, const Shape* shape, int shared, float* mean,
   const Index rows = shape->rows;
   const Index length = block_columns(rows, 1 << 16);
   const Index stride = block_stride(length);
-  std::vector<float> means(parts.count * rows);
-  std::vector<float> squares(parts.count * rows * rows);
+  const bool joins = parts.per_entry > 1;
+  std::vector<float> means(joins ? parts.count * rows : 0);
+  std::vector<float> squares(joins ? parts.count * rows * rows : 0);
+  float* means_of_parts = joins ? means.data() : mean;
+  float* squares_of_parts = joins ? squares.data() : cov;
   Scratch memory(rows * stride);
   std::vector<float> shift(rows), total(rows);
   for_each(parts, [&, memory, shift, total](const Part& part,
                                             Index index) mutable {
-    float* square = squares.data() + index * rows * rows;
+    float* square = squares_of_parts + index * rows * rows;
+    std::fill_n(square, rows * rows, 0.0f);
     float* block = memory.data();
     // Sums are taken about the mean of the part's first columns, so that no
     // digits are lost where the mean is far larger than the deviation.
@@ -170,10 +174,11 @@ void moments(const View* x, const Shape* shape, int shared, float* mean,
         square[i * rows + j] -= total[i] * (total[j] / part.size());
         square[j * rows + i] = square[i * rows + j];
       }
-      means[index * rows + i] = shift[i] + total[i] / part.size();
+      means_of_parts[index * rows + i] = shift[i] + total[i] / part.size();
     }
+    for (Index k = 0; !joins && k < rows * rows; ++k) square[k] /= part.size();
   });
-  for (Index g = 0; g < parts.count / parts.per_entry; ++g)
+  for (Index g = 0; joins && g < parts.count / parts.per_entry; ++g)
     join_moments(parts, g, rows, means.data(), squares.data(),
                  mean + g * rows, cov + g * rows * rows);
 }
@@ -194,13 +199,19 @@ void affine_gradients(const View* grad, const View* x, const Shape* shape,
   const Index rows = shape->rows;
   const Index length = block_columns(rows, 1 << 16);
   const Index stride = block_stride(length);
-  std::vector<float> outers(parts.count * rows * rows);
-  std::vector<float> sums(parts.count * rows);
+  // One part of an entry is all of it.
+  const bool joins = parts.per_entry > 1;
+  std::vector<float> outers(joins ? parts.count * rows * rows : 0);
+  std::vector<float> sums(joins ? parts.count * rows : 0);
+  float* outers_of_parts = joins ? outers.data() : dA;
+  float* sums_of_parts = joins ? sums.data() : db;
   Scratch memory(2 * rows * stride);
   std::vector<float> shift(rows);
   for_each(parts, [&, memory, shift](const Part& part, Index index) mutable {
-    float* outers_of = outers.data() + index * rows * rows;
-    float* sums_of = sums.data() + index * rows;
+    float* outers_of = outers_of_parts + index * rows * rows;
+    float* sums_of = sums_of_parts + index * rows;
+    std::fill_n(outers_of, rows * rows, 0.0f);
+    std::fill_n(sums_of, rows, 0.0f);
     float* grads = memory.data();
     float* inputs = grads + rows * stride;
     // x is taken less its first column, for the same reason.
@@ -225,7 +236,7 @@ void affine_gradients(const View* grad, const View* x, const Shape* shape,
       for (Index j = 0; j < rows; ++j)
         outers_of[i * rows + j] += sums_of[i] * shift[j];
   });
-  for (Index g = 0; g < parts.count / parts.per_entry; ++g) {
+  for (Index g = 0; joins && g < parts.count / parts.per_entry; ++g) {
     join_sums(parts, g, rows * rows, outers.data(), dA + g * rows * rows);
     join_sums(parts, g, rows, sums.data(), db + g * rows);
   }

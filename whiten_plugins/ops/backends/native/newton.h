@@ -78,13 +78,13 @@ struct Matrices {
 class Newton {
  public:
   Newton(Index rows, Index steps)
-      : matrix_(rows), steps_(steps), scratch_(7 * matrix_.floats()) {}
+      : matrix_(rows), steps_(steps), scratch_(4 * matrix_.floats()) {}
 
   // Sums run over the padding of matrices, of which nothing else is written.
   void clear(float* memory) {
     if (matrix_.stride == matrix_.rows) return;
     std::fill_n(memory, memory_size(), 0.0f);
-    std::fill_n(scratch_.data(), 7 * matrix_.floats(), 0.0f);
+    std::fill_n(scratch_.data(), 4 * matrix_.floats(), 0.0f);
   }
 
   // What the steps of one matrix take.
@@ -110,34 +110,32 @@ class Newton {
 
   // The symmetric part of the gradient of S from that of W, after the
   // forward. All steps are symmetric but for rounding, which would be
-  // multiplied if they were taken for it on the way.
+  // multiplied if they were taken for it on the way. Gradients are kept
+  // transposed, so that no step has to be.
   void backward(const float* grad, float* dS, float* memory) {
     steps_of(memory);
     float *dY = scratch(0), *dZ = scratch(1), *dR = scratch(2),
-          *next = scratch(3), *Yt = scratch(4), *Zt = scratch(5),
-          *Rt = scratch(6);
-    matrix_.read(grad, dZ);
+          *next = scratch(3);
+    matrix_.read(grad, next);
+    matrix_.transpose(next, dZ);
     const float scale = 1 / std::sqrt(*trace_);
-    float d_trace = -matrix_.dot(dZ, Z(steps_)) * scale / (2 * *trace_);
+    float d_trace = -matrix_.dot(next, Z(steps_)) * scale / (2 * *trace_);
     matrix_.scale(scale, dZ, 0, dZ);
     std::fill(dY, dY + matrix_.floats(), 0.0f);
     for (Index k = steps_ - 1; k > 0; --k) {
-      matrix_.transpose(Y(k), Yt);
-      matrix_.transpose(Z(k), Zt);
-      matrix_.transpose(R(k), Rt);
-      matrix_.products(dZ, Zt, Yt, dY, dR);
-      // dZ_k = R_k^T dZ - dR Y_k^T / 2, dY_k = dY R_k^T - Z_k^T dR / 2
+      matrix_.products(Z(k), dZ, dY, Y(k), dR);
+      // dZ_k = dZ R_k - Y_k dR / 2, dY_k = R_k dY - dR Z_k / 2
       matrix_.scale(-0.5f, dR, 0, dR);
-      matrix_.products(Rt, dZ, dR, Yt, next);
+      matrix_.products(dZ, R(k), Y(k), dR, next);
       std::swap(dZ, next);
-      matrix_.products(dY, Rt, Zt, dR, next);
+      matrix_.products(R(k), dY, dR, Z(k), next);
       std::swap(dY, next);
     }
     // Z_1 = R_0 = (3 I - Y_0) / 2, Y_1 = Y_0 R_0
     matrix_.scale(-0.5f, dZ, 0, dR);
-    matrix_.product(Y(0), dY, next);
+    matrix_.product(dY, Y(0), next);
     matrix_.add(-0.5f, next, dR);
-    matrix_.product(dY, R(0), next);
+    matrix_.product(R(0), dY, next);
     matrix_.add(1, next, dR);
     matrix_.symmetrize(dR);
     d_trace -= matrix_.dot(dR, Y(0)) / *trace_;

@@ -47,8 +47,8 @@ void forward(const Norm& norm, const Inputs& inputs, float* y, float* kept,
   take_moments(norm, inputs, threads);
   const Stage stage = stage_of(norm, inputs);
   const Index square = norm.rows() * norm.rows(), entries = norm.entries();
-  std::vector<float> A(entries * square), b(entries * norm.rows());
-  std::vector<float> W(norm.covs(stage.samples));
+  Scratch A(entries * square), b(entries * norm.rows());
+  Scratch W(norm.covs(stage.samples));
   transform(&stage, A.data(), b.data(), W.data(), threads);
   if (norm.tracks && kept)
     std::copy_n(norm.keeps_matrix ? W.data() : stage.batch.cov, norm.covs(1),
@@ -101,10 +101,9 @@ void backward(const Norm& norm, const Inputs& inputs, const float* grad,
   const Index square = norm.rows() * norm.rows(), entries = norm.entries();
   const View grads = norm.affine_view(grad), in = norm.affine_view(inputs.x);
   const Shape shape = norm.affine_shape();
-  std::vector<float> dA(entries * square), db(entries * norm.rows());
+  Scratch A(entries * square), dA(entries * square), db(entries * norm.rows());
   affine_gradients(&grads, &in, &shape, stage.samples != norm.samples,
                    dA.data(), db.data(), threads);
-  std::vector<float> A(entries * square);
   OwnMoments mixed(norm, stage.samples), batch(norm, 1);
   const Moments d_mixed = mixed.at();
   const Moments d_batch = stage.batch.mean ? batch.at() : Moments{};

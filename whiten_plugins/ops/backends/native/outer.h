@@ -32,8 +32,14 @@ inline void pack(const float* x, Index x_stride, Index rows, Index size,
         store(target + m + v * kLanes, value);
         sums[v] += value;
       }
+    Index m = whole;
+    for (; m + kLanes <= size; m += kLanes) {
+      const Vector value = load(source + m) - offset;
+      store(target + m, value);
+      sums[0] += value;
+    }
     float rest = 0;
-    for (Index m = whole; m < size; ++m) rest += target[m] = source[m] - offset;
+    for (; m < size; ++m) rest += target[m] = source[m] - offset;
     if (total) total[i] += sum(sums[0] + sums[1]) + rest;
   }
 }
