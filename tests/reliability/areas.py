@@ -56,4 +56,19 @@ so keep two. Gradients that are being accumulated are in no checkpoint: save
 at a multiple of `accumulative_counts`.
 """,
     ),
+    'hostile_files': (
+        'Files from strangers',
+        """
+Checkpoints are read weights-only, by torch's own restricted unpickler and a
+list of the classes that mmengine's training checkpoints need. Before that an
+archive that is compressed is refused, for torch does not compress, and after
+it any tensor that has fewer values than elements, or names that are not
+text. Configs in checkpoints are parsed as literals and never executed. ONNX
+files are written here, and read only to compare what was just written.
+
+What is not bounded: the time that torch's unpickler takes (a dictionary key
+of tuples nested into each other takes forever to hash), and the size of a
+file that is as large as it says. `--trust-pickle` executes what the file says.
+""",
+    ),
 }

@@ -97,24 +97,25 @@ def load_checkpoint(
             has no such weights.
     """
     path = Path(path)
+    _check_file(path)
     content = _load(path, trust_pickle)
     if not isinstance(content, Mapping):
         raise CheckpointError(
             f'{path}: holds a {type(content).__name__}, not a state dict'
         )
     found = {
-        str(key): value
+        key: value
         for key, value in content.items()
-        if _has_weights(value)
+        if isinstance(key, str) and _has_weights(value)
     }
     usual = (key for key in _USUAL_WEIGHTS if key in found)
     chosen = next(usual, '') if weights is None else weights
     state_dict = found.get(chosen, {}) if chosen else content
     tensors = with_metadata(
         {
-            _unwrapped(str(key)): value
+            _unwrapped(key): _checked(path, key, value)
             for key, value in state_dict.items()
-            if isinstance(value, Tensor)
+            if isinstance(key, str) and isinstance(value, Tensor)
         },
         {
             _unwrapped(name): entries
@@ -138,7 +139,25 @@ def load_checkpoint(
         meta if isinstance(meta, Mapping) else {},
         chosen,
         tuple(key for key in found if key != chosen),
-        frozenset(map(str, content)) if chosen else frozenset(),
+        frozenset(key for key in content if isinstance(key, str))
+        if chosen
+        else frozenset(),
+    )
+
+
+def _checked(path: Path, key: str, value: Tensor) -> Tensor:
+    """See that a tensor takes no more memory than the file.
+
+    A few bytes can be read as any shape, by strides of 0.
+    """
+    plain = value.layout == torch.strided and not value.is_quantized
+    if plain and value.is_cpu:
+        held = value.untyped_storage().nbytes()
+        if value.numel() * value.element_size() <= held:
+            return value
+    raise CheckpointError(
+        f'{path}: {_shown(key)} of shape {tuple(value.shape)} is not a plain '
+        'tensor with a value for each element'
     )
 
 
@@ -158,7 +177,8 @@ def _what_is_there(content: Mapping, found: Mapping) -> str:
 
 
 def _shown(key: object) -> str:
-    return f'{str(key)[:40]!r}'
+    # The text of another object may be endless.
+    return f'{key[:40]!r}' if isinstance(key, str) else type(key).__name__
 
 
 def module_metadata(state_dict: Mapping) -> dict[str, dict[str, Any]]:
@@ -171,9 +191,9 @@ def module_metadata(state_dict: Mapping) -> dict[str, dict[str, Any]]:
     if not isinstance(found, Mapping):
         return {}
     return {
-        str(name): {str(key): value for key, value in entries.items()}
+        name: {k: v for k, v in entries.items() if isinstance(k, str)}
         for name, entries in found.items()
-        if isinstance(entries, Mapping)
+        if isinstance(name, str) and isinstance(entries, Mapping)
     }
 
 
@@ -190,13 +210,28 @@ def _unwrapped(name: str) -> str:
     return _WRAPPERS.sub('', name).rstrip('.')
 
 
-def _load(path: Path, trust_pickle: bool) -> Any:
+def _check_file(path: Path) -> None:
     if path.is_dir():
         raise CheckpointError(
             f'{path}: is a directory; name a checkpoint file in it'
         )
     if not path.is_file():
         raise CheckpointError(f'{path}: no such file')
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except Exception:  # no archive; torch says what it is
+        return
+    size = path.stat().st_size
+    for entry in entries:
+        # torch stores: what is compressed may be a thousand times as large.
+        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > size:
+            raise CheckpointError(
+                f'{path}: not a PyTorch checkpoint: it is compressed'
+            )
+
+
+def _load(path: Path, trust_pickle: bool) -> Any:
     if path.suffix == '.safetensors':
         return _load_safetensors(path)
     try:
@@ -218,7 +253,6 @@ def _load(path: Path, trust_pickle: bool) -> Any:
 
 def _load_safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ImportError as error:
         raise CheckpointError(
@@ -226,7 +260,7 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
         ) from error
     try:
         return load_file(path)
-    except (SafetensorError, OSError) as error:
+    except Exception as error:  # arbitrary bytes raise arbitrary errors
         raise CheckpointError(
             f'{path}: not a safetensors file, or a damaged one'
         ) from error

@@ -38,7 +38,7 @@ def is_made(out: Path, arguments: dict) -> bool:
         found = json.loads((out / NAME).read_text())
         made_with = dict(found['arguments'], version=found['version'])
         expected = dict(found['files'])
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         raise FileExistsError(
             f'{out} exists and is not a mini data set: {advice}'
         ) from None

@@ -36,7 +36,7 @@ FILE_NAME = 'ratio_history.jsonl'
 TIME_FORMAT = '%Y%m%d_%H%M%S'  # as in the meta of mmengine's checkpoints
 _FORMAT = {'format': 'whiten_plugins.ratio_history', 'version': 1}
 _DECIMALS = 5
-_DAMAGE = (ValueError, KeyError, TypeError, RecursionError)
+_DAMAGE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
 
 Ratios = list[list[float]]
 
@@ -225,10 +225,16 @@ def _header(line: str, path: str | Path) -> dict[str, Any]:
 
 
 def _layers(header: dict[str, Any]) -> list[HistoryLayer]:
-    return [
+    layers = [
         HistoryLayer(layer['name'], layer['type'], tuple(layer['stats']))
         for layer in header['layers']
     ]
+    for layer in layers:
+        for text in (layer.name, layer.type, *layer.stats):
+            # They reach the terminal and the names of colours.
+            if not (isinstance(text, str) and text.isprintable()):
+                raise ValueError(f'{text!r:.80} is not a name')
+    return layers
 
 
 def _entry(header: dict[str, Any], key: str, kind: type) -> Any:

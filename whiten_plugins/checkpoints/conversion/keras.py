@@ -35,6 +35,14 @@ _VECTORS = {
     'moving_mean': 'running_mean',
     'moving_variance': 'running_var',
 }
+_DAMAGE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RuntimeError,  # of torch, and of recursion
+)
 _BRANCH = re.compile(r'(res|bn)([2-5])([a-z]|b\d+)_branch(1|2[abc])$')
 
 
@@ -64,21 +72,25 @@ def read_keras(path: Path) -> dict[str, Tensor]:
         tensors = dict(
             item for group in manifest for item in _read_group(path, group)
         )
+        return dict(_to_torch(_by_layer(tensors), _epsilons(model)))
     except OSError as error:
         raise ConversionError(
             f'{error.filename or path}: cannot be read: {error.strerror}'
         ) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        if isinstance(error, ConversionError):
-            raise
+    except ConversionError:
+        raise
+    except _DAMAGE as error:
         raise ConversionError(
             f'{path}: not a TensorFlow.js layers model ({error!r:.80})'
         ) from error
+
+
+def _by_layer(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     layers: dict[str, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         layer, _, tensor = name.rpartition('/')
         layers.setdefault(layer.rpartition('/')[2], {})[tensor] = value
-    return dict(_to_torch(layers, _epsilons(model)))
+    return layers
 
 
 def _read_group(
@@ -89,7 +101,10 @@ def _read_group(
         # A path is a file in the folder: anything else is not followed.
         if Path(name).name != name:
             raise ConversionError(f'{path}: names a shard {name!r:.80}')
-        shards.append((path.parent / name).read_bytes())
+        shard = path.parent / name
+        if shard.exists() and not shard.is_file():
+            raise ConversionError(f'{path}: {name!r:.80} is not a file')
+        shards.append(shard.read_bytes())
     content = bytearray(b''.join(shards))
     start = 0
     for entry in group['weights']:
