@@ -6,6 +6,7 @@ from itertools import chain
 
 from benchmarks.studies import on_digits as digits
 from benchmarks.studies.cost import cost_cells
+from benchmarks.studies.robustness import ROBUSTNESS
 from benchmarks.studies.study import Cell, Metric, Study
 from benchmarks.studies.trainings import (
     DATA,
@@ -293,4 +294,5 @@ STUDIES = {
         cells=cost_cells(),
         alone=True,
     ),
+    'robustness': ROBUSTNESS,
 }
