@@ -10,7 +10,12 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from torch import nn
 
-from tests.training import NormNetwork, image_loader, runner
+from tests.training import (
+    NormNetwork,
+    image_loader,
+    read_training,
+    runner,
+)
 from whiten_plugins.calibration import batch_average, sample_loader
 from whiten_plugins.norms import SN, SW
 
@@ -82,7 +87,7 @@ def train_and_watch(work_dir, hooks, **settings):
 
 
 def saved(path):
-    return torch.load(path, weights_only=True)['state_dict']
+    return read_training(path)['state_dict']
 
 
 def test_last_validation_and_checkpoint_have_the_average(tmp_path):

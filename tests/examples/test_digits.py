@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.visualization import Visualizer
 from PIL import Image
 from rich.console import Console
@@ -14,6 +13,7 @@ pytest.importorskip('mmdet')
 
 from examples.demo import CONFIG_NAME, Demo, run_demo
 from examples.demo.progress import ProgressHook
+from tests.training import read_training
 from whiten_plugins.config.errors import ConfigError
 
 MINI = Path(__file__).parents[2] / 'configs' / 'mini'
@@ -89,9 +89,7 @@ def test_interrupted_training_goes_on(demo, tmp_path, monkeypatch):
             demo()
     _, text = demo()
     assert f'continues from {tmp_path}/work/iter_1.pth' in text
-    checkpoint = torch.load(
-        tmp_path / 'work' / 'iter_2.pth', weights_only=True
-    )
+    checkpoint = read_training(tmp_path / 'work' / 'iter_2.pth')
     losses = checkpoint['message_hub']['log_scalars']['train/loss']
     assert len(losses.data[0]) == 2
 

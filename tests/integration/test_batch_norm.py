@@ -57,7 +57,7 @@ def test_the_hook_of_mmdet_averages_over_processes(monkeypatch):
     pytest.importorskip('mmdet')
     from mmdet.registry import HOOKS
 
-    hook = HOOKS.build(dict(type='SyncNormHook'))
+    hook = HOOKS.build(dict(type='mmdet.SyncNormHook'))
     module = __import__(type(hook).__module__, fromlist=['_'])
     mine, others = _network(SN).train(), _network(SN).train()
     mine(_batches()[0])

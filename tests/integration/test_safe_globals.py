@@ -19,6 +19,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(autouse=True)
+def as_after_import():
+    """OneDL's loader may have taken back what importing allowed."""
+    safe_globals.install()
+
+
 def _round_trip(obj, path):
     torch.save(obj, path)
     return torch.load(path, weights_only=True)

@@ -6,6 +6,8 @@ import torch
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
+from tests.training import read_training
+
 SETTINGS = (
     'randomness.seed=0',
     'train_cfg.max_iters=4',
@@ -33,7 +35,7 @@ def _train(launch, config, work_dir, *args, norm):
         cwd=work_dir.parent,
     )
     assert result.returncode == 0, result.stderr
-    return torch.load(work_dir / 'iter_4.pth', weights_only=True)
+    return read_training(work_dir / 'iter_4.pth')
 
 
 def _losses(checkpoint):

@@ -4,9 +4,10 @@ import json
 import shutil
 
 import pytest
-import torch
 
 pytest.importorskip('mmdet')
+
+from tests.training import read_training
 
 
 def test_two_processes_train_and_test(launch, tiny_config, tmp_path):
@@ -20,7 +21,7 @@ def test_two_processes_train_and_test(launch, tiny_config, tmp_path):
     assert trained.returncode == 0, trained.stderr
     assert 'Distributed training: True' in trained.stdout
     checkpoint = tmp_path / 'run' / 'iter_2.pth'
-    hub = torch.load(checkpoint, weights_only=True)['message_hub']
+    hub = read_training(checkpoint)['message_hub']
     assert hub['runtime_info']['iter'] == 1
 
     tested = launch(
@@ -63,9 +64,7 @@ def test_three_processes_train_without_an_object(
     )
     assert trained.returncode == 0, trained.stderr
     assert 'loss: nan' not in trained.stdout
-    state = torch.load(tmp_path / 'run' / 'iter_2.pth', weights_only=True)[
-        'state_dict'
-    ]
+    state = read_training(tmp_path / 'run' / 'iter_2.pth')['state_dict']
     assert all(value.isfinite().all() for value in state.values())
     counts = {
         key: int(value)

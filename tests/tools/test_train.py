@@ -10,9 +10,11 @@ import torch
 pytest.importorskip('mmdet')
 pytest.importorskip('mmseg')
 
+from tests.training import read_training
+
 
 def _checkpoint(work_dir, iteration):
-    return torch.load(work_dir / f'iter_{iteration}.pth', weights_only=True)
+    return read_training(work_dir / f'iter_{iteration}.pth')
 
 
 def _losses(checkpoint):
