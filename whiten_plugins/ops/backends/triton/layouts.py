@@ -9,8 +9,10 @@ loads of 16 bytes, and few cases.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 UNIT = 16
@@ -38,18 +40,23 @@ class Layout(NamedTuple):
 
 def layout_of(x: Tensor) -> Layout:
     """Describe the memory of (N, E, c, M)."""
+    return _layout(x.shape, x.stride())
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _layout(shape: torch.Size, steps: tuple[int, ...]) -> Layout:
     # The stride of a dimension of size 1 has no meaning.
-    strides = [
-        stride if size > 1 else 0 for size, stride in zip(x.shape, x.stride())
-    ]
+    strides = tuple(
+        stride if size > 1 else 0 for size, stride in zip(shape, steps)
+    )
     for inner in (ELEMENTS, ROWS, ENTRIES):
         if strides[inner] == 1:
             break
     else:
-        return Layout(0, tuple(strides))
+        return Layout(0, strides)
     others = [s for place, s in enumerate(strides) if place != inner]
     # Rows and their number are constants of the kernels.
-    sizes = [] if inner == ROWS else [x.shape[inner]]
+    sizes = [] if inner == ROWS else [shape[inner]]
     if any(number % UNIT for number in others + sizes):
-        return Layout(2 * inner, tuple(strides))
+        return Layout(2 * inner, strides)
     return Layout(2 * inner + 1, tuple(stride // UNIT for stride in strides))
