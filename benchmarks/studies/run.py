@@ -137,6 +137,8 @@ def _results(
 def _prepare(study: Study) -> None:
     """Do once what every training would do, without starting any thread."""
     for module in (
+        'sklearn.datasets',
+        'torch._dynamo',
         'torchvision.models',
         'mmdet.apis',
         'mmseg.apis',
