@@ -4,7 +4,7 @@ Measured by ``whiten_plugins.diagnosis`` on the settings of two figures:
 
 - ItN supplement Fig. 2: 60,000 examples of a Gaussian with d = 2 … 512
   dimensions, batches of 1024: condition of the covariance of the normalized
-  output, and SND, of BN, whitening by ZCA and by 3, 5 and 7 Newton iterations;
+  output, and SND, of BN, whitening by ZCA and by 1 to 9 Newton iterations;
 - GW Fig. 2: the output of an MLP of one and of two layers on 1024 Gaussian
   examples with 256 dimensions: condition (90 %) after GN and GW against the
   number of groups.
@@ -22,8 +22,9 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import torch
@@ -38,7 +39,7 @@ RESULTS = ROOT / 'benchmarks' / 'results' / 'conditioning.json'
 FIGURES = ROOT / 'docs' / 'figures'
 DIMENSIONS = tuple(2**power for power in range(1, 10))
 EXAMPLES, BATCH = 60_000, 1024
-ITERATIONS = (3, 5, 7)
+ITERATIONS = (1, 3, 5, 7, 9)
 GROUPS = tuple(2**power for power in range(8))
 
 
@@ -86,9 +87,13 @@ def dimensions(repeats: int, seed: int) -> list[dict[str, Any]]:
                 {
                     'dimension': size,
                     'norm': name,
-                    'condition': _mean(f.after.condition.k100 for f in found),
-                    'before': _mean(f.before.condition.k100 for f in found),
-                    'snd': _mean(f.noise.snd for f in found),
+                    **_summary(
+                        'condition', [f.after.condition.k100 for f in found]
+                    ),
+                    **_summary(
+                        'before', [f.before.condition.k100 for f in found]
+                    ),
+                    **_summary('snd', [f.noise.snd for f in found]),
                 }
             )
             print(json.dumps(rows[-1]), flush=True)
@@ -107,8 +112,10 @@ def groups(repeats: int, seed: int) -> list[dict[str, Any]]:
                     'layers': depth,
                     'norm': name,
                     'groups': number,
-                    'k90': _mean(f.after.condition.k90 for f in found),
-                    'before': _mean(f.before.condition.k90 for f in found),
+                    **_summary('k90', [f.after.condition.k90 for f in found]),
+                    **_summary(
+                        'before', [f.before.condition.k90 for f in found]
+                    ),
                 }
             )
             print(rows[-1], flush=True)
@@ -156,11 +163,17 @@ def _only(norm: nn.Module, batches: Any) -> NormDiagnosis:
     return found
 
 
-def _mean(values: Iterable[float]) -> float | None:
-    """None where one is infinite: the covariance is singular."""
-    found = list(values)
-    mean = sum(found) / len(found)
-    return mean if math.isfinite(mean) else None
+def _summary(name: str, values: Sequence[float]) -> dict[str, float | None]:
+    """Return mean and standard deviation over the seeds.
+
+    They are None where one value is infinite: the covariance is singular.
+    """
+    known = all(map(math.isfinite, values))
+    spread = stdev(values) if known and len(values) > 1 else None
+    return {
+        name: fmean(values) if known else None,
+        f'{name} spread': spread,
+    }
 
 
 def draw(found: dict[str, Any]) -> None:
