@@ -20,6 +20,7 @@ TENSOR_FLOPS = 400e6
 LAUNCH = 2.5
 OPERATOR = 2.0
 ROUND = 1.0
+ROUNDS = 3
 WARPS_TO_FILL = 16
 
 ASSUMPTIONS = (
@@ -35,8 +36,9 @@ ASSUMPTIONS = (
     'there, fewer proportionally slower.',
     'A launch costs 2.5 us on the GPU, a torch operator between the kernels '
     '2 us in all, a round trip to memory of a small kernel 1 us.',
-    'A small kernel takes its products one after another on one processor; '
-    'more programs than processors take turns.',
+    'A small kernel makes three such round trips, again for each set of '
+    'programs that fit the processors at a time; its products follow one '
+    'another, and more programs than processors take turns at them.',
     "BatchNorm reads or writes its input's size 3 times forward and 5 times "
     'backward, in 2 + 2 kernels.',
     'The whole takes the longer of the times of the GPU and of the host, '
@@ -135,20 +137,25 @@ def _issue(launch: Launch, found: Usage, products: float) -> float:
 
 
 def _small(launch: Launch, found: Usage) -> float:
-    rows = _rows(launch)
-    waves = -(-launch.programs // PROCESSORS)
-    rounds = 3.0
+    """Return microseconds of a kernel between the passes."""
+    per_processor = min(
+        64 // found.warps,
+        65536 // (32 * found.warps * max(found.registers, 1)),
+        int(228e3) // max(found.shared, 1),
+    )
+    resident = PROCESSORS * max(1, per_processor)
+    waiting = ROUNDS * ROUND * -(-launch.programs // resident)
     chain = CHAINED.get(launch.kernel)
     if chain is None:
-        return LAUNCH + rounds * ROUND * waves
-    T = launch.options['T']
+        return LAUNCH + waiting
     forward, backward = chain
-    products = (T - 1) * (forward + backward)
+    products = (launch.options['T'] - 1) * (forward + backward)
     issue = min(4, found.warps) * CLOCK
     multiplies = found.mix['FFMA'] + 2 * found.mix['FFMA2']
     share = multiplies / found.mix.total() if multiplies else 0.25
-    each = rows**3 / 32 / share / issue
-    return LAUNCH + waves * (rounds * ROUND + products * each)
+    each = _rows(launch) ** 3 / 32 / share / issue
+    turns = -(-launch.programs // PROCESSORS)
+    return LAUNCH + waiting + turns * products * each
 
 
 def batch_norm(shape: tuple, size: int) -> float:

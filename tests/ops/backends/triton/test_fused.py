@@ -28,7 +28,7 @@ SPECS = {
     'BW across': NormSpec(('bw',), 3, across_groups=True),
     'IW': NormSpec(('iw',), 3),
 }
-SHAPE = (3, 12, 5, 7)
+SHAPE = (2, 6, 3, 7)
 
 
 class Plan(NamedTuple):
@@ -191,9 +191,11 @@ def test_nan_in_one_group_stays_out_of_its_running_statistics(name, device):
     spec = SPECS[name]
     x = random_input(SHAPE).float().to(device)
     x[0, 3] = torch.nan
-    parameters = moved(parameters_of(spec, 12, device), device, torch.float32)
-    stage = Stage.of(spec, spec.stats, 3, 12, parameters)
-    running = running_of(spec, 12, device)
+    parameters = moved(
+        parameters_of(spec, SHAPE[1], device), device, torch.float32
+    )
+    stage = Stage.of(spec, spec.stats, *SHAPE[:2], parameters)
+    running = running_of(spec, SHAPE[1], device)
     before = [v.clone() for v in running]
     norm = fused.fuse(fused.KERNELS, Plan(stage, True), x.shape)
     versions = [v._version for v in running]
@@ -201,7 +203,7 @@ def test_nan_in_one_group_stays_out_of_its_running_statistics(name, device):
         norm.forward(x, parameters, running, 0.5)
         assert running.num_batches == before[2] + number
     assert all(v._version > old for v, old in zip(running, versions))
-    groups = 12 // spec.num_rows
+    groups = SHAPE[1] // spec.num_rows
     bad = 3 // spec.num_rows
     for buffer, old in zip(running[:2], before):
         changed = (buffer != old).view(groups, -1).any(1)
@@ -216,12 +218,14 @@ def test_what_is_tracked_is_handed_out(name, device):
     """As torch.compile needs it, which updates the buffers itself."""
     spec = SPECS[name]
     x = random_input(SHAPE).half().to(device)
-    parameters = moved(parameters_of(spec, 12, device), device, torch.float32)
-    stage = Stage.of(spec, spec.stats, 3, 12, parameters)
+    parameters = moved(
+        parameters_of(spec, SHAPE[1], device), device, torch.float32
+    )
+    stage = Stage.of(spec, spec.stats, *SHAPE[:2], parameters)
     norm = fused.fuse(fused.KERNELS, Plan(stage, True), x.shape)
-    kept = torch.empty(1, 4, 3, 3, device=device)
+    kept = torch.empty(1, 2, 3, 3, device=device)
     _, state = norm.forward(x, parameters, None, None, kept)
-    running = running_of(spec, 12, device)
+    running = running_of(spec, SHAPE[1], device)
     norm.forward(x, parameters, running, 1.0)
     assert torch.equal(kept[0], running.cov)
     assert torch.equal(
@@ -231,10 +235,10 @@ def test_what_is_tracked_is_handed_out(name, device):
 
 def test_what_the_kernels_do_not_take_is_left_to_the_steps():
     spec = NormSpec(('bw',), 3, whitening='zca')
-    parameters = parameters_of(spec, 12, 'cpu')
-    stage = Stage.of(spec, spec.stats, 3, 12, parameters)
+    parameters = parameters_of(spec, SHAPE[1], 'cpu')
+    stage = Stage.of(spec, spec.stats, *SHAPE[:2], parameters)
     shape = torch.Size(SHAPE)
     assert fused.fuse(fused.KERNELS, Plan(stage, True), shape) is None
     spec = SPECS['ItN']  # evaluation has the matrix already
-    stage = Stage.of(spec, spec.stats, 3, 12, parameters)
+    stage = Stage.of(spec, spec.stats, *SHAPE[:2], parameters)
     assert fused.fuse(fused.KERNELS, Plan(stage, False), shape) is None

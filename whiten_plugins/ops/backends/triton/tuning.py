@@ -29,6 +29,7 @@ CHANNELS = 256
 """Channels that one program of the small-matrix stage takes at a time."""
 
 _PROGRAMS_PER_PROCESSOR = 8
+_WARPS_TO_FILL = 16
 _SHORTEST_CHUNK = 256
 _SCALAR_TILE = 2048
 _ALONG = 512
@@ -135,8 +136,11 @@ def chunks(size: int, programs: int, tile: Tile, x: Tensor) -> tuple[int, int]:
         x: a tensor on the device.
     """
     tiles = -(-size // tile.elements)
-    wanted = -(-_PROGRAMS_PER_PROCESSOR * _processors(x.device) // programs)
-    shortest = max(_SHORTEST_CHUNK, 4 * tile.elements, 8 * x.shape[2])
+    each = _PROGRAMS_PER_PROCESSOR
+    if x.shape[2] > 32:  # whose results are large
+        each = min(each, _WARPS_TO_FILL // tile.num_warps)
+    wanted = -(-each * _processors(x.device) // programs)
+    shortest = max(_SHORTEST_CHUNK, 4 * tile.elements)
     number = max(1, min(wanted, size // shortest))
     length = -(-tiles // number)
     return -(-tiles // length), length
