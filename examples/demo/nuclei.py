@@ -212,9 +212,9 @@ def _compare(
         )
     console.print(table)
     console.print(
-        '      Ratios start at the batch statistics. Five Newton iterations '
-        'stop short of whitening\n      where the variances in a group '
-        'differ widely; more of them reach it.'
+        'Ratios start at the batch statistics. Five Newton iterations stop '
+        'short of whitening where the variances in a group differ widely; '
+        'more of them reach it.'
     )
     write_answers(answers, work_dir / 'answers.json')
 

@@ -16,13 +16,16 @@ SCORE_THR = 0.5
 _COLORS = colormaps['gist_rainbow'](np.linspace(0, 1, 10))[:, :3]
 
 
-def draw_predictions(samples: Sequence[DetDataSample], path: Path) -> None:
+def draw_predictions(
+    samples: Sequence[DetDataSample], path: Path, names: Sequence[str]
+) -> None:
     """Draw ground truth in the upper row and predictions in the lower.
 
     Args:
         samples: Test results with ``gt_instances`` and ``pred_instances`` in
-            the coordinates of the image file. A class is a digit.
+            the coordinates of the image file.
         path: PNG file to write.
+        names: What to call each class; '' to name none.
     """
     columns = len(samples)
     figure = Figure(figsize=(2 * columns, 4.3), layout='constrained')
@@ -30,9 +33,9 @@ def draw_predictions(samples: Sequence[DetDataSample], path: Path) -> None:
     for (above, below), sample in zip(axes.T, samples):
         image = cv2.imread(sample.img_path)[..., ::-1]
         truth, found = sample.gt_instances, sample.pred_instances
-        _draw(above, image, truth.masks.to_ndarray(), truth)
+        _draw(above, image, truth.masks.to_ndarray(), truth, names)
         found = found[found.scores >= SCORE_THR]
-        _draw(below, image, found.masks.cpu().numpy(), found)
+        _draw(below, image, found.masks.cpu().numpy(), found, names)
     axes[0, 0].set_ylabel('ground truth')
     axes[1, 0].set_ylabel('predictions')
     temporary = path.with_name(f'.{path.name}')
@@ -41,9 +44,13 @@ def draw_predictions(samples: Sequence[DetDataSample], path: Path) -> None:
 
 
 def _draw(
-    axes: Axes, image: np.ndarray, masks: np.ndarray, instances: InstanceData
+    axes: Axes,
+    image: np.ndarray,
+    masks: np.ndarray,
+    instances: InstanceData,
+    names: Sequence[str],
 ) -> None:
-    """Draw masks, boxes, digits and, where there are any, scores."""
+    """Draw masks, boxes, names and, where there are any, scores."""
     canvas = image / 255
     boxes = np.asarray(instances.bboxes.cpu())
     labels = instances.labels.tolist()
@@ -67,7 +74,7 @@ def _draw(
         axes.text(
             left,
             top - 2,
-            f'{label}{score}',
+            f'{names[label]}{score}'.strip(),
             fontsize=7,
             bbox=dict(facecolor=_COLORS[label], edgecolor='none', pad=1),
         )

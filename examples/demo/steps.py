@@ -90,7 +90,10 @@ def evaluate(
             metrics = _build(cfg, progress, samples).test()
         metrics = {key: float(value) for key, value in metrics.items()}
         picture = results.with_name('predictions.png')
-        draw_predictions(samples.samples, picture)
+        classes = len(cfg.test_dataloader.dataset.metainfo.classes)
+        # Digits are called by their numbers, a class alone by none.
+        names = [''] if classes == 1 else list(map(str, range(classes)))
+        draw_predictions(samples.samples, picture, names)
         write_json(results, metrics)
     for task in ('bbox', 'segm'):
         # mmdet gives no AP where a network finds nothing at all.
