@@ -67,7 +67,7 @@ def test_compiled_whole_it_is_the_norm(case):
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize('case', KINDS, ids=str)
+@pytest.mark.parametrize('case', KINDS[:2], ids=str)
 def test_compiled_kernels_under_autocast(case, dtype):
     norm, _ = case.pair()
     expected, _ = case.pair()
