@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import ascii_letters, digits
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,7 +55,8 @@ class Cell:
     def name(self) -> str:
         """A name for files: letters, digits, dots and hyphens."""
         text = f'{self.row}--{self.column}'
-        return ''.join(c if c.isalnum() or c in '.-' else '_' for c in text)
+        known = ascii_letters + digits + '.-'
+        return ''.join(c if c in known else '_' for c in text)
 
 
 @dataclass(frozen=True)
