@@ -52,7 +52,9 @@ def commands_of(cell: Cell, seed: int, folder: Path) -> list[list[str]]:
         for key, value in options.items()
     ]
     first = ['test', config, start] if cell.test_only else ['train', config]
-    resume = [] if cell.test_only else ['--resume']
+    # To resume by itself sets aside what a training starts from.
+    interrupted = not start or any(place.glob('iter_*.pth'))
+    resume = ['--resume'] if interrupted and not cell.test_only else []
     tail = ['--work-dir', str(place), '--cfg-options', *texts]
     return [*commands, [*first, *resume, *tail]]
 

@@ -69,6 +69,11 @@ def test_a_cell_starts_from_the_other_of_its_seed(trainings, tmp_path):
     first, second = trainings()[:2]
     assert 'BN--1--seed0' in first and '--resume' in first
     assert f'load_from={tmp_path}/work/name/BN--1--seed0/iter_2.pth' in second
+    # Which would set aside load_from, but where there is a checkpoint.
+    assert '--resume' not in second
+    work = tmp_path / 'work' / 'name'
+    assert (work / 'SN--1--seed0' / 'iter_2.pth').exists()
+    assert '--resume' in execution.commands_of(SN, 0, work)[0]
 
 
 def test_a_start_that_is_no_cell_is_trained_first(tmp_path):
