@@ -35,7 +35,7 @@ SHIFTS: dict[str, dict[str, Any]] = {
     'half the brightness': _enhanced('Brightness', 0.5),
     'half the contrast': _enhanced('Contrast', 0.5),
     'half the colour': _enhanced('Color', 0.5),
-    'gray': dict(type='RGB2Gray'),
+    'no colour': _enhanced('Color', 0.0),
     'gamma 2': dict(type='AdjustGamma', gamma=2.0),
 }
 ROWS: dict[str, Mapping[str, Any]] = {

@@ -6,7 +6,7 @@ test_dataloader = dict(
     dataset=dict(
         pipeline=[
             dict(type='LoadImageFromFile'),
-            dict(type='RGB2Gray'),
+            dict(type='AdjustGamma'),
             dict(type='LoadAnnotations'),
             dict(type='PackSegInputs'),
         ]
