@@ -64,12 +64,17 @@ SEGMENTOR = dict(
     decode_head=dict(in_channels=STAGES[3], channels=CHANNELS),
     auxiliary_head=dict(in_channels=STAGES[2], channels=CHANNELS),
 )
+# As the toolkit has it: one of the maps is pooled to 1×1.
+PSPNET = {
+    **SEGMENTOR,
+    'decode_head': dict(SEGMENTOR['decode_head'], pool_scales=(1, 2, 3, 6)),
+}
 # Format of the data, beginning of the mini config's name, changes of its
 # model.
 ARCHITECTURES = {
     'faster-rcnn': ('coco', 'mask-rcnn', MASK_RCNN),
     'mask-rcnn': ('coco', 'mask-rcnn', MASK_RCNN),
-    'pspnet': ('ade20k', 'pspnet', SEGMENTOR),
+    'pspnet': ('ade20k', 'pspnet', PSPNET),
     'deeplabv3': ('cityscapes', 'deeplabv3', SEGMENTOR),
 }
 SEGMENTORS = ('pspnet', 'deeplabv3')

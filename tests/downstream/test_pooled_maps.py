@@ -5,6 +5,7 @@ from itertools import product
 import pytest
 import torch
 
+import whiten_plugins.runner  # noqa: F401, registers CPUAmpOptimWrapper
 from whiten_plugins.analysis import named_norm_errors, pooling_warnings
 from whiten_plugins.config.errors import ConfigError
 

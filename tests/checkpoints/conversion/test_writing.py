@@ -1,5 +1,6 @@
 """Checkpoint and report appear together, and complete."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_a_full_disk_leaves_what_was_there(
     before = files[0].read_bytes()
 
     def full(*args, **kwargs):
-        raise OSError('No space left on device')
+        raise OSError(errno.ENOSPC, 'No space left on device')
 
     monkeypatch.setattr(writer, failing, full)
     with pytest.raises(OSError, match='No space'):
