@@ -17,7 +17,7 @@ from whiten_plugins.utils import lock
 COMPILER = """#!/bin/sh
 [ "$1" = --version ] && { echo stand-in 1.0; exit; }
 echo $$ >> "$LOG"
-sleep 0.3
+sleep ${SECONDS_OF_COMPILER:-0.3}
 while [ "$1" != -o ]; do shift; done
 head -c 300000 /dev/zero > "$2"
 """
@@ -80,7 +80,10 @@ def test_of_many_ranks_one_compiles(compilations, held):
     )
 
 
-def test_a_rank_that_is_killed_holds_up_nobody(compilations, held):
+def test_a_rank_that_is_killed_holds_up_nobody(
+    compilations, held, monkeypatch
+):
+    monkeypatch.setenv('SECONDS_OF_COMPILER', '2')
     first = start()
     wait_for(compilations)
     others = [start() for _ in range(RANKS - 1)]

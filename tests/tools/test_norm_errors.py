@@ -16,6 +16,7 @@ def test_one_image_a_process_with_pooled_maps(run, tiny_config, tmp_path):
         tmp_path,
         *options,
         'train_dataloader.batch_size=1',
+        'model.decode_head.pool_scales=(1,2,3,6)',
     )
     assert code == 2
     last = error.strip().splitlines()[-1]

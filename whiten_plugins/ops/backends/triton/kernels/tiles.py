@@ -81,16 +81,19 @@ def _split(x):
 def gram_of(tile, WIDE: tl.constexpr):
     """Return ``tile @ tile.T`` of centred activations, in float32.
 
-    Activations of half precision have two bfloat16 each, multiplied in
+    Activations of half precision have three bfloat16 each, multiplied in
     tensor cores with float32 sums. ``WIDE`` for those of float32.
     """
     if WIDE:
         result = product(tile, tl.trans(tile))
     else:
-        high, low = _split(tile)
-        result = _dot(low, tl.trans(low))
-        result = result + _dot(low, tl.trans(high))
+        high, _ = _split(tile)
+        middle, low = _split(tile - high.to(tl.float32))
+        result = _dot(low, tl.trans(high))
         result = result + _dot(high, tl.trans(low))
+        result = result + _dot(middle, tl.trans(middle))
+        result = result + _dot(middle, tl.trans(high))
+        result = result + _dot(high, tl.trans(middle))
         result = result + _dot(high, tl.trans(high))
     return result
 
