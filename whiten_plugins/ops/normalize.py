@@ -5,6 +5,8 @@ The input is the one activation that is kept from forward to backward.
 
 from __future__ import annotations
 
+import sys
+
 import torch
 from torch import Tensor
 from torch.autograd import Function
@@ -181,7 +183,7 @@ def whitening_norm(
         return traceable_norm(x, parameters, spec, running)
     processes = world_size(sync.group) if sync else 1
     run = _run
-    if torch.compiler.is_compiling():
+    if _is_compiled():
         if processes == 1 and operators.AVAILABLE:
             return operators.whitening_norm(
                 x, parameters, spec, running, training, momentum
@@ -190,6 +192,13 @@ def whitening_norm(
     return run(
         x, parameters, spec, running, training, momentum, sync, processes
     )
+
+
+def _is_compiled() -> bool:
+    """Return whether ``torch.compile`` may be tracing this."""
+    if hasattr(torch.compiler, 'is_compiling'):  # since torch 2.3
+        return torch.compiler.is_compiling()
+    return 'torch._dynamo' in sys.modules
 
 
 def _run(
