@@ -20,7 +20,6 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from benchmarks.gpu_table import SHAPES, markdown
 from benchmarks.gpu_times import ASSUMPTIONS, OPERATOR, batch_norm, modelled
 from benchmarks.measure import step
 from whiten_plugins import norms
-from whiten_plugins.utils.files import write_files
+from whiten_plugins.utils.files import write_texts
 from whiten_plugins.utils.machine import describe_machine
 
 RESULTS = Path(__file__).parent / 'results' / 'gpu_model.json'
@@ -296,7 +295,7 @@ def main() -> None:
         kept = found.get(args.name, {})
         found[args.name] = {**kept, **measure(args)}
         text = json.dumps(found, indent=1) + '\n'
-        write_files({RESULTS: methodcaller('write_text', text)})
+        write_texts({RESULTS: text})
     missing = set(PARTS) - set(found.get(args.name, {}))
     if missing:
         parser.error(f'no {", ".join(sorted(missing))} of {args.name!r} yet')

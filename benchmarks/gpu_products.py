@@ -14,13 +14,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from itertools import product
-from operator import methodcaller
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from whiten_plugins.utils.files import write_files
+from whiten_plugins.utils.files import write_texts
 
 RESULTS = Path(__file__).parent / 'results' / 'gpu_products.json'
 ROWS = (16, 64)
@@ -135,7 +134,7 @@ def main() -> None:
     """Measure, write and print the figures."""
     found = measure()
     text = json.dumps({'seeds': SEEDS, 'errors': found}, indent=1) + '\n'
-    write_files({RESULTS: methodcaller('write_text', text)})
+    write_texts({RESULTS: text})
     for row in found:
         print(
             *(f'{v:.0e}' if isinstance(v, float) else v for v in row.values())

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from whiten_plugins.ratios.charts.drawing.marks import (
     Text,
 )
 from whiten_plugins.ratios.charts.drawing.svg import to_svg_file
-from whiten_plugins.utils.files import write_files
+from whiten_plugins.utils.files import write_texts
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results'
@@ -54,7 +53,7 @@ LEFT, BAR, GAP, HEIGHT, TOP = 62, 40, 26, 190, 16
 def main() -> None:
     """Write the page and its figures."""
     for path, text in contents().items():
-        write_files({path: methodcaller('write_text', text, encoding='utf-8')})
+        write_texts({path: text})
 
 
 def contents(results: Path = RESULTS) -> dict[Path, str]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from operator import methodcaller
 from pathlib import Path
 
 from rich.console import Console
 
-from whiten_plugins.utils.files import write_files
+from whiten_plugins.utils.files import write_texts
 from whiten_plugins.utils.terminal import add_row, make_table
 
 
@@ -47,4 +46,4 @@ def _where(machine: dict[str, str]) -> str:
 def write(found: dict, path: Path) -> None:
     """Write all figures as JSON, whole or not at all."""
     text = json.dumps(found, indent=1) + '\n'
-    write_files({path: methodcaller('write_text', text)})
+    write_texts({path: text})

@@ -12,7 +12,6 @@ import runpy
 import sys
 import types
 import warnings
-from operator import methodcaller
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -105,16 +104,12 @@ def main():
 
 def write(found, text, folder):
     """Write both files, or neither."""
-    from whiten_plugins.utils.files import write_files
+    from whiten_plugins.utils.files import write_texts
 
-    written = {
-        'gpu_check.json': json.dumps(found, indent=1) + '\n',
-        'gpu_check.md': text,
-    }
-    write_files(
+    write_texts(
         {
-            folder / name: methodcaller('write_text', content)
-            for name, content in written.items()
+            folder / 'gpu_check.json': json.dumps(found, indent=1) + '\n',
+            folder / 'gpu_check.md': text,
         }
     )
 

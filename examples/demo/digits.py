@@ -13,12 +13,12 @@ from examples.demo.steps import (
     claim,
     data_options,
     evaluate,
+    make_data,
     output_to,
     train,
     where,
 )
 from whiten_plugins.config.loading import load_config
-from whiten_plugins.demo_data import make_mini_dataset
 from whiten_plugins.ratios.report import write_report
 
 CONFIG_NAME = 'mask-rcnn_r18_fpn_sw-all_1xb4-400i_mini-coco.py'
@@ -75,15 +75,9 @@ def run_demo(
     steps = Steps(console, 4)
 
     with steps.step(f'Mini data set in {data}'):
-        made = make_mini_dataset(
-            data,
-            'coco',
-            num_train=demo.num_train,
-            num_val=demo.num_val,
-            progress=True,
+        make_data(
+            data, console, num_train=demo.num_train, num_val=demo.num_val
         )
-        if not made:
-            console.print('      there already')
     cfg = _load(demo, config, data, work_dir, log)
 
     with steps.step(f'Training with {demo.norm}; details in {log}'):

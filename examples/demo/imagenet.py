@@ -1,6 +1,5 @@
 """An ImageNet ResNet-50, wherever it can be had, and what it answers."""
 
-import json
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.models import ResNet50_Weights
 
+from examples.demo.steps import write_json
 from whiten_plugins.checkpoints.conversion import (
     ConversionError,
     convert_checkpoint,
@@ -233,4 +233,4 @@ def write_answers(answers: Mapping[str, Answers], path: Path) -> None:
         }
         for name, found in answers.items()
     }
-    path.write_text(json.dumps(content, indent=1) + '\n')
+    write_json(path, content)

@@ -22,12 +22,12 @@ from examples.demo.steps import (
     claim,
     data_options,
     evaluate,
+    make_data,
     output_to,
     train,
     where,
 )
 from whiten_plugins.config.loading import load_config
-from whiten_plugins.demo_data import make_mini_dataset
 from whiten_plugins.diagnosis import (
     Diagnosis,
     diagnose_config,
@@ -99,17 +99,14 @@ def run_nuclei(
     steps = Steps(console, 6)
 
     with steps.step(f'Nuclei of HeLa cells, in {data}'):
-        made = make_mini_dataset(
+        make_data(
             data,
-            'coco',
+            console,
             source='nuclei',
             num_train=demo.num_train,
             num_val=demo.num_val,
             size=SIZE,
-            progress=True,
         )
-        if not made:
-            console.print('      there already')
 
     with steps.step('An ImageNet ResNet-50, its BN converted'):
         pretrained = _find(work_dir / 'imagenet', console)

@@ -19,7 +19,9 @@ from rich.table import Table
 from examples.demo.picture import draw_predictions
 from examples.demo.progress import ProgressHook
 from whiten_plugins.config.errors import ConfigError
+from whiten_plugins.demo_data import make_mini_dataset
 from whiten_plugins.runner import build_runner
+from whiten_plugins.utils.files import write_texts
 
 NUM_PICTURES = 5
 
@@ -37,6 +39,12 @@ def claim(work_dir: Path, settings: dict[str, Any]) -> None:
         return
     work_dir.mkdir(parents=True, exist_ok=True)
     write_json(file, settings)
+
+
+def make_data(data: Path, console: Console, **settings: Any) -> None:
+    """Make a data set in COCO's format, or find it there."""
+    if not make_mini_dataset(data, 'coco', progress=True, **settings):
+        console.print('      there already')
 
 
 def data_options(data: Path) -> dict[str, str]:
@@ -179,6 +187,4 @@ def _opened(log: Path) -> TextIO:
 
 def write_json(path: Path, content: dict) -> None:
     """Write a file whole or not at all."""
-    temporary = path.with_name(f'.{path.name}')
-    temporary.write_text(json.dumps(content, indent=2) + '\n')
-    temporary.replace(path)
+    write_texts({path: json.dumps(content, indent=2) + '\n'})

@@ -7,13 +7,12 @@ its promise and figures to the fixture ``held``, and they go to
 
 import json
 import time
-from functools import partial
 
 import pytest
 import torch
 
 from tests.reliability.page import RESULTS
-from whiten_plugins.utils.files import write_files
+from whiten_plugins.utils.files import write_texts
 from whiten_plugins.utils.machine import describe_machine
 
 
@@ -51,8 +50,4 @@ def _keep(area, found):
     others = [v for v in before if v['promise'] != found['promise']]
     rows = sorted([*others, found], key=lambda row: row['command'])
     text = json.dumps(rows, indent=1, ensure_ascii=False) + '\n'
-    write_files({file: partial(_write, text)})
-
-
-def _write(text, path):
-    path.write_text(text, encoding='utf-8')
+    write_texts({file: text})

@@ -23,7 +23,7 @@ from ..calibration.data import sample_loader
 from ..checkpoints.loading import load_model
 from ..config.building import build_model
 from ..config.errors import ConfigError
-from ..utils.files import check_free, write_files
+from ..utils.files import check_free, write_texts
 from ..utils.machine import describe_machine
 from .diagnose import diagnose
 from .page import render
@@ -105,10 +105,7 @@ def write_diagnosis(
     files = [] if out is None else check_out(out, overwrite)
     if files:
         text = json.dumps(found.to_dict(), indent=1, allow_nan=False)
-        contents = dict(zip(files, (render(found), text + '\n')))
-        write_files(
-            {file: _writer(content) for file, content in contents.items()}
-        )
+        write_texts(dict(zip(files, (render(found), text + '\n'))))
     print_diagnosis(found, console or Console())
     return files
 
@@ -126,10 +123,6 @@ def check_out(out: str | Path, overwrite: bool = False) -> list[Path]:
     files = [folder / name for name in FILES]
     check_free(files, overwrite, file_name='folder')
     return files
-
-
-def _writer(text: str) -> Any:
-    return lambda path: path.write_text(text, encoding='utf-8')
 
 
 def _device(name: str | None) -> torch.device:

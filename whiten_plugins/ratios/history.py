@@ -26,11 +26,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import count
-from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
-from ..utils.files import write_files
+from ..utils.files import write_texts
 
 FILE_NAME = 'ratio_history.jsonl'
 TIME_FORMAT = '%Y%m%d_%H%M%S'  # as in the meta of mmengine's checkpoints
@@ -275,4 +274,4 @@ def _line(content: dict) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    write_files({path: methodcaller('write_text', text, encoding='utf-8')})
+    write_texts({path: text})

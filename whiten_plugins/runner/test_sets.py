@@ -20,7 +20,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from operator import methodcaller
 from pathlib import Path
 from statistics import fmean
 from typing import ClassVar
@@ -34,7 +33,7 @@ from rich.table import Table
 
 from ..config.errors import ConfigError
 from ..config.loading import load_config
-from ..utils.files import write_files
+from ..utils.files import write_texts
 from ..utils.terminal import add_row, make_table
 
 Metrics = dict[str, float]
@@ -196,7 +195,7 @@ def _save(path: Path, results: Mapping[str, Metrics]) -> None:
         for name, metrics in results.items()
     }
     text = json.dumps(numbers, indent=2) + '\n'
-    write_files({path: methodcaller('write_text', text, encoding='utf-8')})
+    write_texts({path: text})
 
 
 def mean_over_unseen(

@@ -22,6 +22,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from operator import methodcaller
 from pathlib import Path
 
 from .lock import if_free, locked
@@ -114,6 +115,16 @@ def nearest_folder(path: Path) -> Path:
     if not nearest.is_dir():
         raise NotADirectoryError(f'{nearest}: is a file, not a folder')
     return nearest
+
+
+def write_texts(texts: Mapping[Path, str]) -> None:
+    """Write texts to files of one folder, as :func:`write_files` does."""
+    write_files(
+        {
+            path: methodcaller('write_text', text, encoding='utf-8')
+            for path, text in texts.items()
+        }
+    )
 
 
 def write_files(
