@@ -107,7 +107,7 @@ def _fused(
     y, state = plan.fused.forward(x, parameters, running, None, kept)
     if kept is None:
         return y, state, empty, empty.clone()
-    _, batch = _moments(state, plan)
+    _, batch = plan.stage.split_moments(state, plan.batch_training)
     assert batch is not None  # of a batch in training
     return y, state, batch.mean.clone(), kept
 
@@ -119,7 +119,7 @@ def _normalize_fake(x: Tensor, *arguments) -> tuple[Tensor, ...]:
     stage = Stage.of(spec, active, x.shape[0], x.shape[1], parameters)
     groups, rows = stage.groups, stage.rows
     state = x.new_empty(
-        sum(_sizes(stage, batch_training)), dtype=compute_dtype(x)
+        sum(stage.sizes_of_moments(batch_training)), dtype=compute_dtype(x)
     )
     mean, kept = state.new_empty(0), state.new_empty(0)
     if batch_training:
@@ -139,7 +139,7 @@ def _gradients(
             grad, x, parameters, running, state, wants_input
         )
         return _joined(*found, x.new_empty(0))
-    sample, batch = _moments(state, plan)
+    sample, batch = plan.stage.split_moments(state, plan.batch_training)
     if batch is None and spec.uses_batch:
         batch = running_moments(x, plan, running)
     total = x.numel() // x.shape[1] if plan.batch_training else 0
@@ -185,32 +185,6 @@ def _read(
     *settings, training = arguments[6:]
     running = None if mean is None else Running(mean, cov)
     return Parameters(*tensors), running, _spec(*settings), training
-
-
-def _sizes(stage: Stage, batch_training: bool) -> list[int]:
-    """Return how many numbers the moments in the state are."""
-    mean = stage.groups * stage.rows
-    one = [mean, mean * stage.rows]
-    sample = [stage.samples * v for v in one] if stage.uses_samples else []
-    return sample + (one if batch_training else [])
-
-
-def _moments(
-    state: Tensor, plan: Plan
-) -> tuple[Moments | None, Moments | None]:
-    """Return the moments of samples and batch that are in the state."""
-    stage = plan.stage
-    one = (stage.groups, stage.rows)
-    parts = list(state.split(_sizes(stage, plan.batch_training)))
-    sample = batch = None
-    if stage.uses_samples:
-        mean, cov = parts[:2]
-        shape = (stage.samples, *one)
-        sample = Moments(mean.view(shape), cov.view(*shape, stage.rows))
-    if plan.batch_training:
-        mean, cov = parts[-2:]
-        batch = Moments(mean.view(1, *one), cov.view(1, *one, stage.rows))
-    return sample, batch
 
 
 def _setup_context(ctx, inputs: tuple, output: tuple) -> None:

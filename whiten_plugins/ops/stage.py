@@ -131,6 +131,40 @@ class Stage:
         """Return whether a statistic of each sample is read."""
         return any(name in SAMPLE_STATS for name in self.active)
 
+    def sizes_of_moments(self, batch_training: bool) -> list[int]:
+        """Return how many numbers the moments of an input are.
+
+        Means and covariances of the samples, where a statistic is theirs,
+        then those of the batch, in training: so they lie in one tensor.
+        """
+        mean = self.groups * self.rows
+        counts = [self.samples] * self.uses_samples + [1] * batch_training
+        return [
+            count * size
+            for count in counts
+            for size in (mean, mean * self.rows)
+        ]
+
+    def split_moments(
+        self, state: Tensor, batch_training: bool
+    ) -> tuple[Moments | None, Moments | None]:
+        """Return the moments of the samples and of the batch in a tensor.
+
+        Args:
+            state: of the sizes that :meth:`sizes_of_moments` returns.
+            batch_training: whether those of the batch are in it.
+        """
+        parts = list(state.split(self.sizes_of_moments(batch_training)))
+
+        def moments(mean: Tensor, cov: Tensor) -> Moments:
+            shape = (-1, self.groups, self.rows)
+            return Moments(mean.view(shape), cov.view(*shape, self.rows))
+
+        return (
+            moments(*parts[:2]) if self.uses_samples else None,
+            moments(*parts[-2:]) if batch_training else None,
+        )
+
     @functools.cached_property
     def positions(self) -> dict[str, int]:
         """Where each statistic's ratio logit is; -1 if it is not active."""

@@ -71,13 +71,11 @@ def moved(values, device, dtype):
 
 def expected(x, grad, spec, stage, parameters, running, training, momentum):
     """As the fused norm, by PyTorch's steps in float64."""
-    plan = Plan(stage, training)
     parameters = moved(parameters, 'cpu', torch.float64)
     running = moved(running, 'cpu', torch.float64)
     x, grad = x.cpu().double(), grad.cpu().double()
-    taken = fused._Taken(plan, len(x))
-    state = taken.new(x).double()
-    sample, batch = taken.split(state)
+    state = x.new_empty(sum(stage.sizes_of_moments(training)))
+    sample, batch = stage.split_moments(state, training)
     fused._take_moments(x, spec, sample, batch, None)
     inputs = StageInputs(sample, batch, parameters)
     if not training and spec.uses_batch:

@@ -60,15 +60,13 @@ class FusedNorm:
     def __init__(self, plan: Plan, shape: torch.Size) -> None:
         stage, spec = plan.stage, plan.spec
         self.reads_running = spec.uses_batch and not plan.batch_training
-        counts = [shape[0]] * stage.uses_samples + [1] * plan.batch_training
-        means = stage.groups * stage.rows
-        self._state_size = sum(counts) * means * (1 + stage.rows)
+        self._state_size = sum(stage.sizes_of_moments(plan.batch_training))
         struct = stage_struct(stage)
         struct.given = self.reads_running and spec.running == 'matrix'
         self._struct = NormStruct(
             samples=shape[0],
             stride=shape[1:].numel(),
-            length=shape[1:].numel() // means,
+            length=shape[1:].numel() // (stage.groups * stage.rows),
             own=stage.uses_samples,
             tracks=plan.batch_training,
             keeps_matrix=spec.running == 'matrix',

@@ -29,43 +29,6 @@ if TYPE_CHECKING:
     from ...plan import Plan
 
 
-class _Taken:
-    """Moments that a forward takes from its input, in one tensor."""
-
-    def __init__(self, plan: Plan, samples: int) -> None:
-        stage = plan.stage
-        self.groups, self.rows = stage.groups, stage.rows
-        self.counts = [samples] * stage.uses_samples + [
-            1
-        ] * plan.batch_training
-        self.of_samples, self.of_batch = (
-            stage.uses_samples,
-            plan.batch_training,
-        )
-
-    def new(self, x: Tensor) -> Tensor:
-        """Return room for them."""
-        size = sum(self.counts) * self.groups * self.rows * (1 + self.rows)
-        return torch.empty(size, dtype=torch.float32, device=x.device)
-
-    def split(self, state: Tensor) -> tuple[Moments | None, Moments | None]:
-        """Return those of the samples and those of the batch."""
-        found, begin = [], 0
-        width = self.groups * self.rows
-        for count in self.counts:
-            middle = begin + count * width
-            end = middle + count * width * self.rows
-            shape = count, self.groups, self.rows
-            mean = state[begin:middle].view(shape)
-            cov = state[middle:end].view(*shape, self.rows)
-            found.append(Moments(mean, cov))
-            begin = end
-        return (
-            found[0] if self.of_samples else None,
-            found[-1] if self.of_batch else None,
-        )
-
-
 def _entries(x: Tensor, spec: NormSpec) -> tuple[Tensor, int]:
     """View (N, C, *) as entries of which statistics are taken.
 
@@ -73,9 +36,7 @@ def _entries(x: Tensor, spec: NormSpec) -> tuple[Tensor, int]:
         (N, E, c, M) and the number of entries in a group: where elements of
         a group do not lie in a row, each channel slot is an entry.
     """
-    if not spec.across_groups:
-        return statistics_view(x, spec), 1
-    if x.is_contiguous():
+    if not spec.across_groups or x.is_contiguous():
         return statistics_view(x, spec), 1
     entries = affine_view(x, spec)
     return entries, entries.shape[1]
@@ -249,7 +210,7 @@ def fuse(steps: Steps, plan: Plan, shape: torch.Size) -> FusedNorm | None:
     channels = stage.groups * stage.rows * stage.slots
     if channels != shape[1] or 0 in shape:
         return None
-    return FusedNorm(steps, plan, shape[0])
+    return FusedNorm(steps, plan)
 
 
 class FusedNorm:
@@ -258,14 +219,12 @@ class FusedNorm:
     Args:
         steps: what launches the kernels.
         plan: how the norm serves the inputs.
-        samples: N.
     """
 
-    def __init__(self, steps: Steps, plan: Plan, samples: int) -> None:
+    def __init__(self, steps: Steps, plan: Plan) -> None:
         self.steps, self.stage, self.spec = steps, plan.stage, plan.spec
         self.reads_running = plan.spec.uses_batch and not plan.batch_training
         self.tracks = plan.batch_training
-        self._taken = _Taken(plan, samples)
 
     def serves(
         self, x: Tensor, parameters: Parameters, running: Running | None
@@ -291,8 +250,12 @@ class FusedNorm:
             kept: receives the batch's covariance or whitening matrix.
         """
         x = dense(x)
-        state = self._taken.new(x)
-        sample, batch = self._taken.split(state)
+        state = torch.empty(
+            sum(self.stage.sizes_of_moments(self.tracks)),
+            dtype=torch.float32,
+            device=x.device,
+        )
+        sample, batch = self.stage.split_moments(state, self.tracks)
         tracking = None
         if self.tracks and running is not None and _in_kernel(running):
             if momentum is not None:
@@ -344,7 +307,7 @@ class FusedNorm:
     ) -> tuple[Tensor | None, Parameters]:
         """Return the gradients of the input, if wanted, and parameters."""
         x = dense(x)
-        sample, batch = self._taken.split(state)
+        sample, batch = self.stage.split_moments(state, self.tracks)
         inputs = self._inputs(sample, batch, parameters, running)
         rows_of_x = affine_view(x, self.spec)
         rows_of_grad = affine_view(dense(grad), self.spec)
