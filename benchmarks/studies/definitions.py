@@ -97,6 +97,18 @@ def _sizes(norm: str, argument: str, values: tuple[int, ...]) -> dict:
     }
 
 
+def _conditioning(title: str, question: str, rows: dict) -> Study:
+    """Return a study of accuracy beside the condition after the norms."""
+    return Study(
+        title=title,
+        question=question,
+        setting=f'{_DIGITS} One epoch of 8 images a batch.',
+        columns='images a batch',
+        metrics=(_ACCURACY, _CONDITION),
+        cells=digits.cells(rows, {'8': 8}, digits.conditioned),
+    )
+
+
 STUDIES = {
     'small-batches-digits': Study(
         title='Small batches: classification',
@@ -226,37 +238,22 @@ STUDIES = {
             digits.averaged,
         ),
     ),
-    'newton-iterations': Study(
-        title='Newton iterations',
-        question='Do few and many iterations both hurt? (ItN supplement, '
-        'Fig. 1)',
-        setting=f'{_DIGITS} One epoch of 8 images a batch.',
-        columns='images a batch',
-        metrics=(_ACCURACY, _CONDITION),
-        cells=digits.cells(
-            {
-                **_sizes('ItN', 'T', (1, 3, 5, 7, 9)),
-                **_sizes('SW', 'T', (1, 3, 5, 7, 9)),
-            },
-            {'8': 8},
-            digits.conditioned,
-        ),
+    'newton-iterations': _conditioning(
+        'Newton iterations',
+        'Do few and many iterations both hurt? (ItN supplement, Fig. 1)',
+        {
+            **_sizes('ItN', 'T', (1, 3, 5, 7, 9)),
+            **_sizes('SW', 'T', (1, 3, 5, 7, 9)),
+        },
     ),
-    'group-sizes': Study(
-        title='Groups',
-        question='How many groups of GW, how many channels in a group of SW? '
+    'group-sizes': _conditioning(
+        'Groups',
+        'How many groups of GW, how many channels in a group of SW? '
         '(GW Fig. 2 and Table 1, SW section 4)',
-        setting=f'{_DIGITS} One epoch of 8 images a batch.',
-        columns='images a batch',
-        metrics=(_ACCURACY, _CONDITION),
-        cells=digits.cells(
-            {
-                **_sizes('GW', 'num_groups', (1, 2, 4, 8, 16, 32)),
-                **_sizes('SW', 'num_pergroup', (1, 2, 4, 8, 16)),
-            },
-            {'8': 8},
-            digits.conditioned,
-        ),
+        {
+            **_sizes('GW', 'num_groups', (1, 2, 4, 8, 16, 32)),
+            **_sizes('SW', 'num_pergroup', (1, 2, 4, 8, 16)),
+        },
     ),
     'conversion': Study(
         title='Conversion',

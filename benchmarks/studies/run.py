@@ -10,7 +10,7 @@ import json
 import multiprocessing
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from benchmarks.studies.execution import (
 from benchmarks.studies.study import ROOT, Cell, Study, result_file
 from whiten_plugins.config import load_config
 from whiten_plugins.demo_data import make_mini_dataset
-from whiten_plugins.utils.files import write_files
+from whiten_plugins.utils.files import write_texts
 from whiten_plugins.utils.machine import describe_machine
 
 DATA = ROOT / 'data' / 'studies'
@@ -183,12 +183,14 @@ def _run_one(number: int) -> str | None:
         'seed': seed,
         'metrics': metrics,
         'ratios': ratios,
-        'commands': [shlex.join(['whiten', *c]) for c in commands],
+        'commands': [
+            shlex.join(['whiten', *command]).replace(f'{ROOT}/', '')
+            for command in commands
+        ],
         'machine': describe_machine(torch.device('cpu')),
         'seconds': round(time.monotonic() - start, 1),
         'cpu seconds': round(time.process_time() - cpu, 1),
     }
     text = json.dumps(result, indent=1) + '\n'
-    write: Callable[[Path], object] = lambda path: path.write_text(text)  # noqa: E731
-    write_files({result_file(name, cell, seed): write})
+    write_texts({result_file(name, cell, seed): text})
     return None
