@@ -226,9 +226,8 @@ def test_what_is_tracked_is_handed_out(name, device):
     running = running_of(spec, SHAPE[1], device)
     norm.forward(x, parameters, running, 1.0)
     assert torch.equal(kept[0], running.cov)
-    assert torch.equal(
-        norm._taken.split(state)[1].mean[0].flatten(), running.mean
-    )
+    _, batch = stage.split_moments(state, True)
+    assert torch.equal(batch.mean[0].flatten(), running.mean)
 
 
 def test_what_the_kernels_do_not_take_is_left_to_the_steps():

@@ -104,17 +104,19 @@ def merge(
         covs += down[:, :, None] * across[:, None, :]
         spread += tl.sum(weight[:, None, None] * covs, 0)
 
+    # An integer bound for `of_batch`: a scalar truth that is broadcast to a
+    # mask is an integer in Triton's interpreter, which 3.9 refuses.
     if sample_mean is not None:
-        kept = (row < ROWS) & (of_batch == 0)
+        bound = tl.where(of_batch, 0, ROWS)
         number = (first_sample * num_groups + group).to(tl.int64) * ROWS
-        tl.store(sample_mean + number + row, total_of_rows, mask=kept)
+        tl.store(sample_mean + number + row, total_of_rows, mask=row < bound)
         number *= ROWS
-        kept = inside & (of_batch == 0)
+        kept = inside & (row[:, None] < bound)
         tl.store(sample_cov + number + offsets, spread, mask=kept)
     if batch_mean is not None:
+        bound = tl.where(of_batch, ROWS, 0)
         number = group.to(tl.int64) * ROWS
-        kept = (row < ROWS) & (of_batch != 0)
-        tl.store(batch_mean + number + row, total_of_rows, mask=kept)
+        tl.store(batch_mean + number + row, total_of_rows, mask=row < bound)
         number *= ROWS
-        kept = inside & (of_batch != 0)
+        kept = inside & (row[:, None] < bound)
         tl.store(batch_cov + number + offsets, spread, mask=kept)
