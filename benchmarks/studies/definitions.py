@@ -6,8 +6,9 @@ from itertools import chain
 
 from benchmarks.studies import on_digits as digits
 from benchmarks.studies.cost import cost_cells
+from benchmarks.studies.detection import ABLATIONS_STUDY, CONVERSION_STUDY
 from benchmarks.studies.robustness import ROBUSTNESS
-from benchmarks.studies.study import Cell, Metric, Study
+from benchmarks.studies.study import CONDITION, Cell, Metric, Study
 from benchmarks.studies.trainings import (
     DATA,
     DETECTOR,
@@ -76,7 +77,6 @@ _PLACED = {
 _SN_DIGITS = {SN_ROW: [dict(type='SN', stats=('in', 'ln'))]}
 _LEARN_RATIOS = {row: _SMALL[row] for row in ('SN', 'SW')}
 _ACCURACY = Metric('accuracy', 'accuracy, %', 100)
-_CONDITION = Metric('condition', 'condition (90 %) after the norms')
 _DIGITS = (
     "Three convolutions with norms on scikit-learn's handwritten digits, "
     '1,200 images an epoch, a step from every 8 of them; accuracy on 597.'
@@ -104,7 +104,7 @@ def _conditioning(title: str, question: str, rows: dict) -> Study:
         question=question,
         setting=f'{_DIGITS} One epoch of 8 images a batch.',
         columns='images a batch',
-        metrics=(_ACCURACY, _CONDITION),
+        metrics=(_ACCURACY, CONDITION),
         cells=digits.cells(rows, {'8': 8}, digits.conditioned),
     )
 
@@ -292,4 +292,6 @@ STUDIES = {
         alone=True,
     ),
     'robustness': ROBUSTNESS,
+    'ablations-detection': ABLATIONS_STUDY,
+    'conversion-detection': CONVERSION_STUDY,
 }

@@ -7,12 +7,17 @@ import sys
 import traceback
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.studies.study import ROOT, Cell
 from whiten_plugins.cli import main
 from whiten_plugins.ratios import read_run
 from whiten_plugins.ratios.summary import averages_by_part
+
+DIAGNOSIS = 'diagnosis'
+# With fewer elements a channel the covariance over all is no estimate.
+ELEMENTS_A_CHANNEL = 8
 
 
 def folder_of(cell: Cell, seed: int, folder: Path) -> Path:
@@ -56,7 +61,14 @@ def commands_of(cell: Cell, seed: int, folder: Path) -> list[list[str]]:
     interrupted = not start or any(place.glob('iter_*.pth'))
     resume = ['--resume'] if interrupted and not cell.test_only else []
     tail = ['--work-dir', str(place), '--cfg-options', *texts]
-    return [*commands, [*first, *resume, *tail]]
+    commands.append([*first, *resume, *tail])
+    if cell.diagnosed:
+        checkpoint = str(checkpoint_of(cell, seed, folder))
+        out = str(place / DIAGNOSIS)
+        look = ['diagnose', config, checkpoint, '--batches', '2']
+        look += ['--device', 'cpu', '--out', out, '--overwrite']
+        commands.append([*look, '--cfg-options', *texts])
+    return commands
 
 
 def text_of(value: Any) -> str:
@@ -93,7 +105,10 @@ def execute(command: list[str], output: Path) -> int:
 
 
 def metrics_of(folder: Path) -> dict[str, float]:
-    """Return the last validation or test among what mmengine logged."""
+    """Return the last validation or test among what mmengine logged.
+
+    And the condition that the norms leave, the median, if that was diagnosed.
+    """
     logs = sorted(folder.glob('*/vis_data/scalars.json'))
     logs += sorted(folder.glob('*/2*.json'))
     rows = [
@@ -102,7 +117,17 @@ def metrics_of(folder: Path) -> dict[str, float]:
         for line in log.read_text().splitlines()
     ]
     validations = [row for row in rows if _is_validation(row)]
-    return {k: v for k, v in validations[-1].items() if k != 'step'}
+    found = {k: v for k, v in validations[-1].items() if k != 'step'}
+    diagnosis = folder / DIAGNOSIS / 'diagnosis.json'
+    if diagnosis.exists():
+        norms = json.loads(diagnosis.read_text())['norms']
+        found['condition'] = median(
+            norm['after']['condition']['k90']
+            for norm in norms
+            if norm['after']['elements']
+            >= ELEMENTS_A_CHANNEL * norm['after']['channels']
+        )
+    return found
 
 
 def _is_validation(row: dict) -> bool:

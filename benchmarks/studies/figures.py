@@ -11,7 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.studies.page import columns_of, values
-from benchmarks.studies.study import ROOT, Metric, Study, read_results
+from benchmarks.studies.study import (
+    ROOT,
+    SHARES,
+    Metric,
+    Study,
+    read_results,
+)
 
 FIGURES = ROOT / 'docs' / 'figures'
 _COLORS = colormaps['tab10'].colors
@@ -29,11 +35,10 @@ def draw_figures(studies: Mapping[str, Study]) -> list[Path]:
 
 
 def _draw(study: Study, results: dict[str, list[dict]], path: Path) -> None:
-    figure = Figure(
-        figsize=(4.2 * len(study.metrics), 3.4), layout='constrained'
-    )
-    panels = figure.subplots(1, len(study.metrics), squeeze=False)[0]
-    for axes, metric in zip(panels, study.metrics):
+    metrics = [metric for metric in study.metrics if metric not in SHARES]
+    figure = Figure(figsize=(4.2 * len(metrics), 3.4), layout='constrained')
+    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for axes, metric in zip(panels, metrics):
         _draw_metric(axes, study, results, metric)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from benchmarks.studies.study import Cell, Start, Study
+from benchmarks.studies.study import MIOU, Cell, Start, Study
 from benchmarks.studies.trainings import (
     CONFIGS,
     DATA,
     IMAGES,
-    METRICS,
     NORMS,
     SEGMENTOR,
     placed,
@@ -74,7 +73,7 @@ ROBUSTNESS = Study(
     '100 images of another region as they are and under one shift each. Sync '
     'norms are the local ones in a single process.',
     columns='shift',
-    metrics=METRICS[SEGMENTOR],
+    metrics=MIOU,
     cells=tuple(_cells()),
     data=DATA[SEGMENTOR],
 )

@@ -41,6 +41,7 @@ class Cell:
         test_only: whether the checkpoint is only tested.
         measure: a function of the seed to call in place of a training; it
             returns the metrics.
+        diagnosed: whether ``whiten diagnose`` looks at the trained network.
     """
 
     row: str
@@ -50,6 +51,7 @@ class Cell:
     start: Start | None = None
     test_only: bool = False
     measure: Callable[[int], dict[str, float]] | None = None
+    diagnosed: bool = False
 
     @property
     def name(self) -> str:
@@ -61,7 +63,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of a result, and how a table shows it."""
+    """A figure of a result, and how a table shows it.
+
+    The key may be that of a ratio: part of the network, moment, statistic.
+    """
 
     key: str
     title: str
@@ -74,6 +79,12 @@ AP = (
     Metric('coco/segm_mAP', 'mask AP', 100),
 )
 MIOU = (Metric('mIoU', 'mIoU'),)
+SHARES = (
+    Metric('all mean bn', 'share of bn in the means of SN, %', 100),
+    Metric('all var bn', 'share of bn in the variances of SN, %', 100),
+    Metric('all mean bw', 'share of bw in the means of SW, %', 100),
+)
+CONDITION = Metric('condition', 'condition (90 %) after the norms')
 
 
 @dataclass(frozen=True)
@@ -126,6 +137,19 @@ def read_results(name: str, study: Study) -> dict[str, list[dict]]:
     for cell in study.cells:
         files = [result_file(name, cell, seed) for seed in study.seeds]
         found[cell.name] = [
-            json.loads(file.read_text()) for file in files if file.exists()
+            _with_ratios(json.loads(file.read_text()))
+            for file in files
+            if file.exists()
         ]
     return found
+
+
+def _with_ratios(result: dict[str, Any]) -> dict[str, Any]:
+    """Return a result whose metrics have the ratios too."""
+    shares = {
+        f'{part} {moment} {statistic}': value
+        for part, averages in result['ratios'].items()
+        for moment in ('mean', 'var')
+        for statistic, value in averages[moment].items()
+    }
+    return {**result, 'metrics': {**shares, **result['metrics']}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.studies.study import AP, MIOU, Cell, Metric, Start
+from benchmarks.studies.study import AP, MIOU, SHARES, Cell, Metric, Start
 
 CONFIGS = 'benchmarks/studies/configs'
 DETECTOR = f'{CONFIGS}/detector.py'
@@ -30,7 +30,10 @@ DATA = {
         )
     },
 }
-METRICS: dict[str, tuple[Metric, ...]] = {DETECTOR: AP, SEGMENTOR: MIOU}
+METRICS: dict[str, tuple[Metric, ...]] = {
+    DETECTOR: (*AP, *SHARES),
+    SEGMENTOR: (*MIOU, *SHARES),
+}
 # Before fine-tuning, at 8 images a batch; and in the training that counts.
 PRETRAINING = {DETECTOR: 480, SEGMENTOR: 240}
 IMAGES = {DETECTOR: 160, SEGMENTOR: 480}
