@@ -7,6 +7,7 @@ from itertools import chain
 from benchmarks.studies import on_digits as digits
 from benchmarks.studies.cost import cost_cells
 from benchmarks.studies.detection import ABLATIONS_STUDY, CONVERSION_STUDY
+from benchmarks.studies.mini import MINI_DETECTION, MINI_SEGMENTATION
 from benchmarks.studies.robustness import ROBUSTNESS
 from benchmarks.studies.study import CONDITION, Cell, Metric, Study
 from benchmarks.studies.trainings import (
@@ -294,4 +295,6 @@ STUDIES = {
     'robustness': ROBUSTNESS,
     'ablations-detection': ABLATIONS_STUDY,
     'conversion-detection': CONVERSION_STUDY,
+    'mini-detection': MINI_DETECTION,
+    'mini-segmentation': MINI_SEGMENTATION,
 }

@@ -26,6 +26,7 @@ from examples.demo.steps import (
     output_to,
     train,
     where,
+    write_json,
 )
 from whiten_plugins.config.loading import load_config
 from whiten_plugins.diagnosis import (
@@ -255,6 +256,7 @@ def _diagnose(
     log: Path,
 ) -> None:
     """Diagnose the network with BN, converted, and fine-tuned."""
+    found = {}
     stages = {
         'BN': (cfgs['BN'], None),
         'converted': (cfgs[FINE_TUNED], None),
@@ -269,15 +271,18 @@ def _diagnose(
     for name, (cfg, weights) in stages.items():
         folder = work_dir / 'diagnosis' / name
         with output_to(log):
-            found = diagnose_config(
+            diagnosis = diagnose_config(
                 cfg, weights, num_batches=demo.batches, device='cpu'
             )
-            write_diagnosis(found, folder, overwrite=True)
-        add_row(table, name, *summary(found))
+            write_diagnosis(diagnosis, folder, overwrite=True)
+        found[name] = summary(diagnosis)
+        before, after, off = found[name].values()
+        add_row(table, name, f'{before:.0f}', f'{after:.0f}', f'{off:.0%}')
     console.print(table)
+    write_json(work_dir / 'diagnoses.json', found)
 
 
-def summary(found: Diagnosis) -> tuple[str, str, str]:
+def summary(found: Diagnosis) -> dict[str, float]:
     """Summarize the backbone: condition before and after, and the gap.
 
     Each is the median over norms: of the condition (90 %) over all channels,
@@ -290,7 +295,8 @@ def summary(found: Diagnosis) -> tuple[str, str, str]:
         for norm in norms
         if norm.before.elements >= ELEMENTS_A_CHANNEL * norm.info.channels
     ]
-    before = median(norm.before.condition.k90 for norm in known)
-    after = median(norm.after.condition.k90 for norm in known)
-    gap = median(norm.noise.second_off for norm in norms)
-    return f'{before:.0f}', f'{after:.0f}', f'{gap:.0%}'
+    return {
+        'condition before': median(n.before.condition.k90 for n in known),
+        'condition after': median(n.after.condition.k90 for n in known),
+        'running statistics off': median(n.noise.second_off for n in norms),
+    }

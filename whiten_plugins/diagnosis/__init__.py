@@ -3,10 +3,6 @@
 :func:`diagnose` measures any PyTorch network, :func:`diagnose_config` that of
 a config on its training images, and :func:`write_diagnosis` makes the table,
 ``diagnosis.json`` and the page.
-
-:func:`diagnose` measures any PyTorch network, :func:`diagnose_config` that of
-a config on its training images, and :func:`write_diagnosis` makes the table,
-``diagnosis.json`` and the page.
 """
 
 from .diagnose import diagnose
