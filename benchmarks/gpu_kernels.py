@@ -118,6 +118,10 @@ def recording(capability: int | None = None) -> Iterator[list[Launch]]:
         yield launches
 
 
+# A property since Triton 3.5, whose own reset would look for a GPU.
+_ACTIVE = '_active' if hasattr(type(driver), 'active') else 'active'
+
+
 @contextmanager
 def _gpu(capability: int, device: str) -> Iterator[None]:
     """Let the kernels take CPU tensors for those of a GPU."""
@@ -128,7 +132,7 @@ def _gpu(capability: int, device: str) -> Iterator[None]:
         forced['TRITON_CACHE_DIR'] = str(folder)
     with (
         patch.dict(os.environ, forced),
-        patch.object(driver, '_active', _Driver(capability, device)),
+        patch.object(driver, _ACTIVE, _Driver(capability, device)),
         patch.object(tuning, '_processors', lambda device: processors),
     ):
         yield
