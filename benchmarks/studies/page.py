@@ -5,7 +5,10 @@ A page marks what is drawn, by the name of a study and what of it::
     <!-- study small-batches-detection -->
     <!-- end -->
 
-Everything between the marks is replaced.
+Everything between the marks is replaced. Within a sentence one figure is
+drawn, by metric, row and column::
+
+    <!-- value robustness mIoU (BN) (gamma 2) --><!-- end -->
 """
 
 from __future__ import annotations
@@ -18,10 +21,17 @@ from typing import Any
 
 from benchmarks.studies.study import ROOT, Metric, Study, read_results
 
-PAGES = (ROOT / 'docs' / 'evidence.md', ROOT / 'README.md')
+PAGES = (
+    ROOT / 'docs' / 'evidence.md',
+    ROOT / 'docs' / 'which_norm.md',
+    ROOT / 'README.md',
+)
 _MARKED = re.compile(
     r'(<!-- (study|table) ([\w-]+)(?: (\S+))? -->\n).*?(<!-- end -->)',
     re.DOTALL,
+)
+_VALUE = re.compile(
+    r'(<!-- value ([\w-]+) (\S+) \((.+?)\) \((.+?)\) -->)[^<]*(<!-- end -->)'
 )
 
 
@@ -44,7 +54,17 @@ def fill(text: str, studies: Mapping[str, Study]) -> str:
             body = table(study, results, metric)
         return f'{opening}{body}{end}'
 
-    return _MARKED.sub(drawn, text)
+    def figure(match: re.Match[str]) -> str:
+        opening, name, key, row, column, end = match.groups()
+        study = studies[name]
+        (metric,) = (m for m in study.metrics if m.key == key)
+        (cell,) = (
+            c for c in study.cells if (c.row, c.column) == (row, column)
+        )
+        found = read_results(name, study)[cell.name]
+        return f'{opening}{summarize(found, metric)}{end}'
+
+    return _VALUE.sub(figure, _MARKED.sub(drawn, text))
 
 
 def render(name: str, study: Study, results: dict[str, list[dict]]) -> str:

@@ -97,11 +97,13 @@ def test_a_page_is_filled_between_its_marks(trainings, tmp_path):
         _run(tmp_path)
     text = (
         'before\n<!-- study name -->\nold\n<!-- end -->\n'
-        'between\n<!-- table name mIoU -->\n<!-- end -->\nafter\n'
+        'between\n<!-- table name mIoU -->\n<!-- end -->\n'
+        'BN has <!-- value name mIoU (BN) (1) -->0<!-- end --> of it\nafter\n'
     )
     filled = page.fill(text, {'name': STUDY})
     assert filled.count('| BN | 50.5 ± 0.7 |') == 2
     assert filled.count('| SN | 50.0 |') == 2
+    assert '(1) -->50.5 ± 0.7<!-- end --> of it' in filled
     assert '3 of 4 runs' in filled and 'old' not in filled
     assert filled.startswith('before\n') and filled.endswith('\nafter\n')
     assert page.fill(filled, {'name': STUDY}) == filled
