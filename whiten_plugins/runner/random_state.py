@@ -61,9 +61,13 @@ class RandomStateHook(Hook):
             return
         loop = runner.train_loop
         if hasattr(loop, 'dataloader_iterator'):
-            # It first skips what has been trained, drawing numbers for it.
+            # It first skips what has been trained, drawing numbers for it,
+            # unless OneDL's loop is told not to.
+            keeps = getattr(loop, 'fast_forward_on_resume', False)
             loop.dataloader_iterator = _Skipping(
-                loop.dataloader_iterator, runner.iter, states[rank]
+                loop.dataloader_iterator,
+                0 if keeps else runner.iter,
+                states[rank],
             )
         else:
             restore(states[rank])
@@ -115,9 +119,16 @@ class _Skipping:
 
     def __next__(self) -> Any:
         if self._left == 0:
+            # OneDL makes the loader's own iterator now, which draws a seed.
+            getattr(self._iterator, '_ensure_iterator', lambda: None)()
             restore(self._state)
         self._left -= 1
         return next(self._iterator)
+
+    def skip_iter(self, count: int) -> None:
+        """Skip elements without loading them, as OneDL's loop does."""
+        self._iterator.skip_iter(count)
+        self._left -= count
 
 
 def _savers(runner: Runner) -> Iterator[CheckpointHook]:
