@@ -177,6 +177,8 @@ def defined_statistics(names, x, training):
         undefined |= {'in', 'iw'}
     if training and x.shape[0] * spatial == 1:
         undefined |= {'bn', 'bw'}
+    if x[0].numel() == 1:
+        undefined.add('ln')
     defined = [name for name in names if name not in undefined]
     if not defined:
         raise ValueError(f'one value per channel: {tuple(x.shape)}')

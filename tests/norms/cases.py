@@ -173,6 +173,7 @@ CASES = [
     Case('SN', dict(stats=('in', 'ln'))),
     Case('SN', dict(stats=('bn',))),
     Case('SN', dict(stats=('ln',))),
+    Case('SN', dict(stats=('ln',), affine=False)),
     Case('SN', dict(stats=('in',))),
     Case('SN', dict(ratio_groups=2)),
     Case('SN', dict(ratio_groups=4, tie_weight=True)),

@@ -26,6 +26,19 @@ change what is on the disk (`faults.c`, `LD_PRELOAD`), and the fault is put at
 each in turn.
 """,
     ),
+    'agreement': (
+        'Numbers: every backend against the reference',
+        """
+A random norm on a random input (type, statistics, groups, ties, hard choices,
+eps, Newton steps; shape, dtype, strides; training and evaluation one after
+another) is computed by a backend and by the papers' equations in float64
+(`tests/reference.py`): output, all gradients and running statistics. What
+rounding may do is measured at the same time: the reference is computed again
+with input, gradient and moments moved by the rounding of the dtype, and the
+norm may be 32 times as far off, or 1e-5 (float64: 1e-10) of the largest
+value. A failure is named by a number that draws it again.
+""",
+    ),
     'processes': (
         'Forks, workers, threads, signals',
         """

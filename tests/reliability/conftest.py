@@ -5,14 +5,12 @@ its promise and figures to the fixture ``held``, and they go to
 ``benchmarks/results/reliability/``, a file a test module.
 """
 
-import json
 import time
 
 import pytest
 import torch
 
-from tests.reliability.page import RESULTS
-from whiten_plugins.utils.files import write_texts
+from tests.reliability.page import keep
 from whiten_plugins.utils.machine import describe_machine
 
 
@@ -39,15 +37,6 @@ def held(request):
         }
         promise.format(**figures)
         if request.config.getoption('--record', False):
-            _keep(request.path.stem.removeprefix('test_'), found)
+            keep(request.path.stem.removeprefix('test_'), found)
 
     return tell
-
-
-def _keep(area, found):
-    file = RESULTS / f'{area}.json'
-    before = json.loads(file.read_text()) if file.exists() else []
-    others = [v for v in before if v['promise'] != found['promise']]
-    rows = sorted([*others, found], key=lambda row: row['command'])
-    text = json.dumps(rows, indent=1, ensure_ascii=False) + '\n'
-    write_texts({file: text})

@@ -6,6 +6,7 @@ r"""Folding of weight and bias into the whitening map.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ...layout import affine_channels
@@ -54,9 +55,11 @@ def fold_backward(
     """
     A, b, _ = fold(mean, W, parameters, spec)
     dA, db = dA.sum_to_size(A.shape), db.sum_to_size(b.shape)
-    through_A = db.sum_to_size(A.shape[:-1])
-    d_mean = -(through_A.unsqueeze(-2) @ A).squeeze(-2)
-    dW = dA - through_A.unsqueeze(-1) * mean.unsqueeze(-2)
+    # Of layers' statistics, A may be one for all groups where mean is not.
+    product = db.sum_to_size(torch.broadcast_shapes(A.shape[:-1], mean.shape))
+    d_mean = -(product.unsqueeze(-2) @ A).squeeze(-2)
+    outer = product.unsqueeze(-1) * mean.unsqueeze(-2)
+    dW = dA - outer.sum_to_size(A.shape)
     d_weight = d_bias = None
     if parameters.weight is not None:
         by_sample = (dW * W).sum(-1)
