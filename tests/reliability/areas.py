@@ -39,6 +39,16 @@ norm may be 32 times as far off, or 1e-5 (float64: 1e-10) of the largest
 value. A failure is named by a number that draws it again.
 """,
     ),
+    'determinism': (
+        'The same seed',
+        """
+On a CPU every sum has a fixed order for a number of threads, so that the same
+seed, data and number of threads give the same training, bit by bit. Other
+numbers of threads add in another order. What such differences become in a
+long training is the network's affair: whitening in many layers one after
+another makes them large within a few steps, as it does with any rounding.
+""",
+    ),
     'processes': (
         'Forks, workers, threads, signals',
         """

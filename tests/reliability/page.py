@@ -46,7 +46,8 @@ def read(area):
 
 def keep(area, found):
     """Keep what was held, in place of what the same command held before."""
-    others = [v for v in read(area) if v['promise'] != found['promise']]
+    what = found['promise'], found['command']
+    others = [v for v in read(area) if (v['promise'], v['command']) != what]
     rows = sorted([*others, found], key=lambda row: row['command'])
     text = json.dumps(rows, indent=1, ensure_ascii=False) + '\n'
     write_texts({RESULTS / f'{area}.json': text})
