@@ -30,11 +30,11 @@ NEWEST = $(shell for minor in 15 14 13 12 11; do \
 
 .DEFAULT_GOAL := help
 .PHONY: help python env demo demo-digits demo-quick test test-all test-onedl test-oldest \
-	test-newest test-reliability test-gpu lint docs format lock benchmark \
+	test-newest test-reliability test-sanitizers test-gpu lint docs format lock benchmark \
 	clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' \
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' \
 		$(MAKEFILE_LIST)
 	@echo "PYTHON=python3.12 names the interpreter (3.10 to 3.13)."
 
@@ -80,6 +80,10 @@ test-newest: python ## those of layers and tools with the newest torch
 
 test-reliability: env ## faults, load and hostile files; draws its page
 	$(RUN) -m pytest -m '' tests/reliability --record
+	$(RUN) -m tests.reliability.page
+
+test-sanitizers: env ## the C++ kernels under the compiler's sanitizers
+	$(RUN) -m pytest -m '' tests/reliability/test_sanitizers.py --record
 	$(RUN) -m tests.reliability.page
 
 test-gpu: env ## check the kernels on this GPU, and time the norms there

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import traceback
 from contextlib import redirect_stderr, redirect_stdout
@@ -121,11 +122,15 @@ def metrics_of(folder: Path) -> dict[str, float]:
     diagnosis = folder / DIAGNOSIS / 'diagnosis.json'
     if diagnosis.exists():
         norms = json.loads(diagnosis.read_text())['norms']
-        found['condition'] = median(
+        conditions = (
             norm['after']['condition']['k90']
             for norm in norms
             if norm['after']['elements']
             >= ELEMENTS_A_CHANNEL * norm['after']['channels']
+        )
+        # JSON has no infinity: of channels that do not vary it says null.
+        found['condition'] = median(
+            math.inf if k90 is None else k90 for k90 in conditions
         )
     return found
 

@@ -49,6 +49,15 @@ long training is the network's affair: whitening in many layers one after
 another makes them large within a few steps, as it does with any rounding.
 """,
     ),
+    'sanitizers': (
+        'The C++ kernels under sanitizers',
+        """
+`make test-sanitizers` compiles them with those of the compiler, which stop at
+the first access outside a tensor, the first undefined operation, the first
+race. The thread sanitizer does not see how OpenMP's threads wait for each
+other, so it watches threads of Python, each with one thread of OpenMP.
+""",
+    ),
     'processes': (
         'Forks, workers, threads, signals',
         """

@@ -35,7 +35,7 @@ struct Lanes {
 
 // Half is added to half: lane by lane it takes three times as long.
 template <Index kSize>
-inline float sum_of_lanes(const typename Lanes<kSize>::Type& value) {
+inline float sum_of_lanes(typename Lanes<kSize>::Type value) {
   if constexpr (kSize == 1) {
     return value[0];
   } else {
